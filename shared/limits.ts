@@ -1,0 +1,113 @@
+/**
+ * Every bound of spanway in one place: value, unit, reason. `docs/limits.md` is the same list for people.
+ * Names end in their unit: `_BYTES`, `_MS`, or a plain count.
+ */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+// --- CBOR and frames -------------------------------------------------------------------------------------------------
+
+/** One control message. Tickets and edge lists fit many times over; a stranger can make us hold no more than this. */
+export const CONTROL_MESSAGE_MAX_BYTES = 64 * KiB;
+/** The CBOR header at the start of a stream. */
+export const STREAM_HEADER_MAX_BYTES = 4 * KiB;
+/** A request or response head: 128 KiB is what Cloudflare allows; long header lists of real apps stay far below. */
+export const HTTP_HEAD_MAX_BYTES = 128 * KiB;
+/** Header fields in one head (names and values together are twice that in CBOR items). */
+export const HTTP_HEADERS_MAX = 2000;
+/** Payload of one DATA frame. Larger writes are split. */
+export const DATA_FRAME_MAX_BYTES = 1 * MiB;
+/** Payload of one ABORT frame. */
+export const ABORT_FRAME_MAX_BYTES = 1 * KiB;
+/** Nesting of CBOR from a stranger: no message of ours needs more than 4. */
+export const CBOR_MAX_DEPTH = 8;
+/** CBOR items (every key, value, element) in one control message. */
+export const CBOR_MAX_ITEMS = 4096;
+
+// --- Sessions --------------------------------------------------------------------------------------------------------
+
+/** From the first packet to WELCOME, for either side. */
+export const HANDSHAKE_TIMEOUT_MS = 10 * SECOND;
+/** Sessions of one edge that have not shown a ticket yet. Beyond it new ones are refused. */
+export const EDGE_PENDING_SESSIONS_MAX = 512;
+/** Sessions on one edge. At 150 KiB each the idle ones take 1.5 GiB. */
+export const EDGE_SESSIONS_MAX = 10_000;
+/** Bidirectional streams a peer may have open: far above 8/7 of the long-lived ones, as QUIC returns credit late. */
+export const SESSION_STREAMS_MAX = 4096;
+/** How long opening a stream may wait for credit. */
+export const STREAM_OPEN_TIMEOUT_MS = 10 * SECOND;
+/** A silent peer is dead after this. */
+export const SESSION_IDLE_TIMEOUT_MS = 12 * SECOND;
+/** Keep-alive interval: a third of the idle timeout, so that two lost packets kill nothing. */
+export const SESSION_KEEP_ALIVE_MS = 4 * SECOND;
+/** Datagrams queued for a reader who is away; the oldest go first. */
+export const DATAGRAM_QUEUE_MAX = 256;
+/** QMux: what one session may have in flight towards us. */
+export const QMUX_SESSION_WINDOW_BYTES = 16 * MiB;
+/** QMux: what one stream may have in flight: far below the session window, so that a stuck stream stops only itself. */
+export const QMUX_STREAM_WINDOW_BYTES = 1 * MiB;
+/** QMux: bytes handed to the WebSocket before writes wait. */
+export const QMUX_SEND_BUFFER_BYTES = 8 * MiB;
+
+// --- HTTP ------------------------------------------------------------------------------------------------------------
+
+/** Requests in flight on one share; beyond it visitors get 503 at once. Below SESSION_STREAMS_MAX with room to spare. */
+export const SHARE_REQUESTS_MAX = 1024;
+/** Idle HTTP streams kept for reuse per share. */
+export const HTTP_IDLE_STREAMS_MAX = 64;
+/** An idle HTTP stream is closed after this: its parked reads cost memory on both sides. */
+export const HTTP_IDLE_STREAM_MS = 15 * SECOND;
+/** Visitor sockets on one edge. */
+export const VISITOR_SOCKETS_MAX = 8192;
+/** Visitor sockets from one address: browsers use 6 a host; an office behind one NAT needs hundreds. */
+export const VISITOR_SOCKETS_PER_ADDRESS_MAX = 1024;
+/** A visitor must have sent the whole request head by then (slow-header attacks). */
+export const VISITOR_HEAD_TIMEOUT_MS = 15 * SECOND;
+/** A visitor's idle keep-alive connection. */
+export const VISITOR_KEEP_ALIVE_MS = 65 * SECOND;
+/** A visitor who takes none of the bytes waiting for him is cut after this. */
+export const VISITOR_STALL_MS = 60 * SECOND;
+/** The origin must accept the connection by then (502 after it). */
+export const ORIGIN_CONNECT_TIMEOUT_MS = 5 * SECOND;
+/** The origin must send a response head by then (504 after it). Slow reports of real apps take minutes. */
+export const ORIGIN_HEAD_TIMEOUT_MS = 120 * SECOND;
+/** Connections kept open to the origin. */
+export const ORIGIN_IDLE_SOCKETS_MAX = 64;
+
+// --- Shares, names, tickets ------------------------------------------------------------------------------------------
+
+/** Default life of a share. */
+export const SHARE_TTL_MS = 1 * HOUR;
+/** Longest life of a share between two registrations. */
+export const SHARE_TTL_MAX_MS = 7 * DAY;
+/** A name stays with its key this long after its share has ended. */
+export const NAME_QUARANTINE_MS = 7 * DAY;
+/** DNS label. */
+export const NAME_MAX_CHARS = 63;
+/** Chosen names shorter than this are too easy to hit by chance. */
+export const NAME_MIN_CHARS = 4;
+/** Life of a ticket: enough for a slow network and a second try. */
+export const TICKET_TTL_MS = 2 * MINUTE;
+/** Clock difference that a ticket check forgives. Agents also learn the service's clock. */
+export const TICKET_LEEWAY_MS = 1 * MINUTE;
+/** Size of an encoded ticket. */
+export const TICKET_MAX_BYTES = 2 * KiB;
+
+// --- Service ---------------------------------------------------------------------------------------------------------
+
+/** Body of an API request. */
+export const API_BODY_MAX_BYTES = 64 * KiB;
+/** One call to the service's API. */
+export const API_TIMEOUT_MS = 10 * SECOND;
+/** An edge that was not heard of for this long is not handed to agents. */
+export const EDGE_TTL_MS = 90 * SECOND;
+/** How often an edge says that it is there. */
+export const EDGE_HEARTBEAT_MS = 30 * SECOND;
+/** First and longest wait before an agent tries again; each wait is jittered between half and all of it. */
+export const RECONNECT_FIRST_MS = 250;
+export const RECONNECT_MAX_MS = 5 * SECOND;
