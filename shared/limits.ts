@@ -28,6 +28,12 @@ export const ABORT_FRAME_MAX_BYTES = 1 * KiB;
 export const CBOR_MAX_DEPTH = 8;
 /** CBOR items (every key, value, element) in one control message. */
 export const CBOR_MAX_ITEMS = 4096;
+/** Buffer of a read that waits: what an idle stream costs. */
+export const READ_IDLE_BYTES = 2 * KiB;
+/** Buffer of a read while data keeps coming. */
+export const READ_BULK_BYTES = 128 * KiB;
+/** Bytes queued for one stream before its producer is asked to wait. */
+export const STREAM_QUEUE_BYTES = 256 * KiB;
 
 // --- Sessions --------------------------------------------------------------------------------------------------------
 
@@ -47,6 +53,10 @@ export const SESSION_IDLE_TIMEOUT_MS = 12 * SECOND;
 export const SESSION_KEEP_ALIVE_MS = 4 * SECOND;
 /** Datagrams queued for a reader who is away; the oldest go first. */
 export const DATAGRAM_QUEUE_MAX = 256;
+/** The reason in a session's close, in UTF-8: what WebTransport over HTTP/3 carries. */
+export const CLOSE_REASON_MAX_BYTES = 1 * KiB;
+/** In-memory sessions: a datagram as large as the smallest QUIC path surely carries. */
+export const MEMORY_DATAGRAM_MAX_BYTES = 1200;
 /** QMux: what one session may have in flight towards us. */
 export const QMUX_SESSION_WINDOW_BYTES = 16 * MiB;
 /** QMux: what one stream may have in flight: far below the session window, so that a stuck stream stops only itself. */
