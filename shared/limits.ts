@@ -39,6 +39,8 @@ export const STREAM_QUEUE_BYTES = 256 * KiB;
 
 /** From the first packet to WELCOME, for either side. */
 export const HANDSHAKE_TIMEOUT_MS = 10 * SECOND;
+/** A refused peer has this long to read why before its session is closed. */
+export const REFUSAL_LINGER_MS = 500;
 /** Sessions of one edge that have not shown a ticket yet. Beyond it new ones are refused. */
 export const EDGE_PENDING_SESSIONS_MAX = 512;
 /** Sessions on one edge. At 150 KiB each the idle ones take 1.5 GiB. */
@@ -64,18 +66,53 @@ export const QMUX_STREAM_WINDOW_BYTES = 1 * MiB;
 /** QMux: bytes handed to the WebSocket before writes wait. */
 export const QMUX_SEND_BUFFER_BYTES = 8 * MiB;
 
+// --- HTTP/3 ----------------------------------------------------------------------------------------------------------
+
+/** One field section, encoded or decoded: requests for sessions are small. */
+export const H3_FIELD_SECTION_MAX_BYTES = 16 * KiB;
+/** Header fields in one field section. */
+export const H3_FIELDS_MAX = 128;
+/** A SETTINGS frame. */
+export const H3_SETTINGS_MAX_BYTES = 1 * KiB;
+/** An unknown frame or capsule that is skipped: peers send small ones to keep everybody tolerant. */
+export const H3_SKIP_MAX_BYTES = 64 * KiB;
+/** Unidirectional streams a peer may have open: three of HTTP/3, and room for those that are refused. */
+export const H3_UNI_STREAMS_MAX = 32;
+/** Streams whose header has not arrived; beyond it no more are taken from the connection. */
+export const H3_HEADERLESS_STREAMS_MAX = 256;
+/** Streams that came before their session was accepted. */
+export const H3_EARLY_STREAMS_MAX = 16;
+/** How long a closed session waits for the peer to have read why. */
+export const H3_CLOSE_LINGER_MS = 1 * SECOND;
+/** A broken CONNECT stream waits this long for the end of its connection, which tells the cause. */
+export const H3_RESET_GRACE_MS = 100;
+/** Buffer of the read that waits on the CONNECT stream and of those on control streams. */
+export const H3_READ_BYTES = 128;
+/** Handshakes and requests for sessions in progress on one listener; beyond it connections are refused. */
+export const H3_PENDING_MAX = 512;
+/** Callers who wait for stream credit on one session. */
+export const H3_OPEN_WAITERS_MAX = 1024;
+/** Datagrams handed to QUIC and not sent yet; beyond it they are dropped. */
+export const H3_DATAGRAMS_SENDING_MAX = 256;
+/** An address of a host that does not answer is joined by the next one after this (RFC 8305). */
+export const DIAL_STAGGER_MS = 250;
+/** Addresses of one host that are tried. */
+export const DIAL_ADDRESSES_MAX = 4;
+
 // --- HTTP ------------------------------------------------------------------------------------------------------------
 
 /** Requests in flight on one share; beyond it visitors get 503 at once. Below SESSION_STREAMS_MAX with room to spare. */
 export const SHARE_REQUESTS_MAX = 1024;
+/** Streams an agent serves at once: what a relay may ask for, and the idle ones it keeps. */
+export const SHARE_STREAMS_MAX = 2048;
 /** Idle HTTP streams kept for reuse per share. */
 export const HTTP_IDLE_STREAMS_MAX = 64;
 /** An idle HTTP stream is closed after this: its parked reads cost memory on both sides. */
 export const HTTP_IDLE_STREAM_MS = 15 * SECOND;
 /** Visitor sockets on one edge. */
 export const VISITOR_SOCKETS_MAX = 8192;
-/** Visitor sockets from one address: browsers use 6 a host; an office behind one NAT needs hundreds. */
-export const VISITOR_SOCKETS_PER_ADDRESS_MAX = 1024;
+/** Visitor sockets on one edge that are between requests; beyond it the one that waits longest is cut. */
+export const VISITOR_SOCKETS_WAITING_MAX = 4096;
 /** A visitor must have sent the whole request head by then (slow-header attacks). */
 export const VISITOR_HEAD_TIMEOUT_MS = 15 * SECOND;
 /** A visitor's idle keep-alive connection. */
@@ -93,6 +130,8 @@ export const ORIGIN_IDLE_SOCKETS_MAX = 64;
 
 /** Default life of a share. */
 export const SHARE_TTL_MS = 1 * HOUR;
+/** Shortest life of a share: less is a slip of the keyboard. */
+export const SHARE_TTL_MIN_MS = 1 * SECOND;
 /** Longest life of a share between two registrations. */
 export const SHARE_TTL_MAX_MS = 7 * DAY;
 /** A name stays with its key this long after its share has ended. */
@@ -107,6 +146,8 @@ export const TICKET_TTL_MS = 2 * MINUTE;
 export const TICKET_LEEWAY_MS = 1 * MINUTE;
 /** Size of an encoded ticket. */
 export const TICKET_MAX_BYTES = 2 * KiB;
+/** The audience of a ticket: scheme, the longest host name of DNS (253) and a port. */
+export const TICKET_AUDIENCE_MAX_CHARS = 270;
 
 // --- Service ---------------------------------------------------------------------------------------------------------
 
@@ -121,3 +162,16 @@ export const EDGE_HEARTBEAT_MS = 30 * SECOND;
 /** First and longest wait before an agent tries again; each wait is jittered between half and all of it. */
 export const RECONNECT_FIRST_MS = 250;
 export const RECONNECT_MAX_MS = 5 * SECOND;
+
+// --- Command line ----------------------------------------------------------------------------------------------------
+
+/** Text waiting for a slow terminal or pipe; beyond it request lines are dropped and counted, nothing ever waits. */
+export const OUTPUT_QUEUE_MAX_CHARS = 1 * MiB;
+/** Text of any kind waiting; beyond it everything is dropped. Results and errors are few, so this is never reached. */
+export const OUTPUT_QUEUE_HARD_MAX_CHARS = 8 * MiB;
+/** Lines are gathered this long before they are written: at 10,000 lines/s one write carries 50 of them. */
+export const OUTPUT_FLUSH_MS = 5;
+/** How long the end of a command waits for a terminal or pipe that takes nothing. */
+export const OUTPUT_END_TIMEOUT_MS = 500;
+/** How long a command may take to end after the first interrupt. */
+export const INTERRUPT_GRACE_MS = 5 * SECOND;

@@ -22,7 +22,8 @@ export interface CborBounds {
 
 /** Encodes plain data: objects, arrays, strings, safe integers, booleans, null, Uint8Array, Map. */
 export function encodeCbor(value: unknown): Uint8Array {
-  return codec.encode(value);
+  // The other codec would put tag 259 before a Map; for everything else the two write the same bytes.
+  return mapCodec.encode(value);
 }
 
 /**
