@@ -50,9 +50,9 @@ export const SESSION_STREAMS_MAX = 4096;
 /** How long opening a stream may wait for credit. */
 export const STREAM_OPEN_TIMEOUT_MS = 10 * SECOND;
 /** A silent peer is dead after this. */
-export const SESSION_IDLE_TIMEOUT_MS = 12 * SECOND;
+export const SESSION_IDLE_TIMEOUT_MS = 6 * SECOND;
 /** Keep-alive interval: a third of the idle timeout, so that two lost packets kill nothing. */
-export const SESSION_KEEP_ALIVE_MS = 4 * SECOND;
+export const SESSION_KEEP_ALIVE_MS = 2 * SECOND;
 /** Datagrams queued for a reader who is away; the oldest go first. */
 export const DATAGRAM_QUEUE_MAX = 256;
 /** The reason in a session's close, in UTF-8: what WebTransport over HTTP/3 carries. */
@@ -63,8 +63,21 @@ export const MEMORY_DATAGRAM_MAX_BYTES = 1200;
 export const QMUX_SESSION_WINDOW_BYTES = 16 * MiB;
 /** QMux: what one stream may have in flight: far below the session window, so that a stuck stream stops only itself. */
 export const QMUX_STREAM_WINDOW_BYTES = 1 * MiB;
-/** QMux: bytes handed to the WebSocket before writes wait. */
+/** QMux: bytes handed to the WebSocket before writes wait, on a fast path. */
 export const QMUX_SEND_BUFFER_BYTES = 8 * MiB;
+/** QMux: the same on the slowest path: a few records, so that there is always one to send. */
+export const QMUX_SEND_BUFFER_MIN_BYTES = 128 * KiB;
+/** QMux: the send buffer holds what the path takes in this time: what is sent next on another stream waits that long. */
+export const QMUX_SEND_AHEAD_MS = 100;
+/** QMux: one record, which is one WebSocket message: the size that every peer must accept (draft-ietf-quic-qmux-02). */
+export const QMUX_RECORD_MAX_BYTES = 16_382;
+/** QMux: frames in one record. Ours carry one; each makes the library copy the rest of the record. */
+export const QMUX_RECORD_FRAMES_MAX = 64;
+/** QMux: a peer may ping this often, and this many times at once. A live one does every SESSION_KEEP_ALIVE_MS. */
+export const QMUX_PING_INTERVAL_MS = 500;
+export const QMUX_PING_BURST = 32;
+/** After its close a session's connection may linger this long for the last bytes, and a dead peer no longer. */
+export const SESSION_CLOSE_LINGER_MS = 2 * SECOND;
 
 // --- HTTP/3 ----------------------------------------------------------------------------------------------------------
 
@@ -175,3 +188,27 @@ export const OUTPUT_FLUSH_MS = 5;
 export const OUTPUT_END_TIMEOUT_MS = 500;
 /** How long a command may take to end after the first interrupt. */
 export const INTERRUPT_GRACE_MS = 5 * SECOND;
+/** A key file: PEM of one ed25519 key takes 120 bytes. */
+export const KEY_FILE_MAX_BYTES = 4 * KiB;
+/** One record of a running share: a name, a service and a target. */
+export const RUNNING_RECORD_MAX_BYTES = 16 * KiB;
+/** Living shares of one target at one service that are remembered. */
+export const RUNNING_SLOTS_MAX = 32;
+/** A killed share that nobody started again is forgotten after this: its name has left quarantine by then. */
+export const RUNNING_RECORD_TTL_MS = 14 * DAY;
+/** Records looked at when old ones are removed. */
+export const RUNNING_SWEEP_MAX = 500;
+/** A process on the same machine that lives answers within this. */
+export const ALIVE_PROBE_TIMEOUT_MS = 1 * SECOND;
+/** The secret that a service shares with its edges: shorter ones can be guessed. */
+export const SERVICE_KEY_MIN_CHARS = 16;
+/** Longer than any key; bounds what is read and compared. */
+export const SERVICE_KEY_MAX_CHARS = 512;
+/** Life of an edge's QUIC certificate: browsers accept a certificate by its hash only below 14 days. */
+export const CERTIFICATE_LIFE_MS = 13 * DAY;
+/** Certificates begin this long in the past, for peers whose clock is behind. */
+export const CERTIFICATE_BACKDATE_MS = 1 * HOUR;
+/** The next certificate is made and announced this long before the current one ends. */
+export const CERTIFICATE_RENEW_MS = 4 * DAY;
+/** The next certificate is announced this long before it is used, so that everybody has heard of its hash. */
+export const CERTIFICATE_ANNOUNCE_MS = 1 * HOUR;

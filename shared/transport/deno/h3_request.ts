@@ -1,0 +1,65 @@
+import { H3_READ_BYTES } from "../../limits.ts";
+import { type ConnectRequest, decodeConnectRequest, encodeConnectResponse } from "../h3/connect_request.ts";
+import { FRAME_DATA, FRAME_HEADERS, FrameDecoder } from "../h3/frames.ts";
+import type { H3Connection, RequestStream } from "./h3_connection.ts";
+import { H3Session } from "./h3_session.ts";
+import { ignore, remoteAddress } from "./quic.ts";
+
+/** A request for a session. Answer it once, within HANDSHAKE_TIMEOUT_MS; later answers do nothing. */
+export interface SessionRequest extends ConnectRequest {
+  /** The peer as `IP:port`. */
+  readonly remoteAddress: string;
+  /** Takes the session. Undefined when the request was answered before. */
+  accept(): H3Session | undefined;
+  /** Refuses it with an HTTP status of 300 or above. */
+  refuse(status: number): void;
+}
+
+/**
+ * Reads the head of a request; undefined when it asks for something else than a session, or ends early.
+ * @throws {ProtocolError} a malformed request. Rejects too when the stream breaks.
+ */
+export async function readRequest(
+  connection: H3Connection,
+  { stream, reader, begun }: RequestStream,
+): Promise<SessionRequest | undefined> {
+  const frames = new FrameDecoder("request");
+  for (let chunk: Uint8Array | undefined = begun; chunk !== undefined; chunk = await reader.readSome(H3_READ_BYTES)) {
+    const events = frames.push(chunk);
+    const head = events.findIndex(({ type }) => type === FRAME_HEADERS);
+    if (head < 0) continue;
+    const request = decodeConnectRequest(events[head]!.payload);
+    if (request === undefined) return undefined;
+    const early = events.slice(head + 1).filter(({ type }) => type === FRAME_DATA).map(({ payload }) => payload);
+    let answered = false;
+    return {
+      ...request,
+      remoteAddress: remoteAddress(connection.conn),
+      accept() {
+        if (answered) return undefined;
+        answered = true;
+        const sessionId = Number(stream.writable.id);
+        stream.writable.sendOrder = 1;
+        const writer = stream.writable.getWriter();
+        ignore(writer.write(encodeConnectResponse(200)));
+        connection.keep(stream);
+        const session = new H3Session(connection.conn, { sessionId, reader, writer, frames, early });
+        connection.attach(sessionId, session);
+        return session;
+      },
+      refuse(status) {
+        if (answered) return;
+        answered = true;
+        refuseRequest({ stream, reader, begun }, status);
+      },
+    };
+  }
+  return undefined;
+}
+
+/** Answers a request with a status and nothing else. */
+export function refuseRequest({ stream, reader }: RequestStream, status: number): void {
+  const writer = stream.writable.getWriter();
+  ignore(writer.write(encodeConnectResponse(status)).then(() => writer.close()));
+  ignore(reader.cancel());
+}

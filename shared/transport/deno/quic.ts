@@ -1,0 +1,69 @@
+/** The runtime's QUIC as we use it: options, types it does not declare, small helpers. */
+
+import {
+  H3_UNI_STREAMS_MAX,
+  SESSION_IDLE_TIMEOUT_MS,
+  SESSION_KEEP_ALIVE_MS,
+  SESSION_STREAMS_MAX,
+} from "../../limits.ts";
+
+/** The ALPN token of HTTP/3. */
+export const ALPN_H3 = "h3";
+
+/** Options of `Deno.connectQuic`, with the pinned certificates that its types leave out. */
+export interface ConnectOptions extends Deno.ConnectQuicOptions<false> {
+  /** SHA-256 of the server's certificate: any of these is accepted, whatever its name and lifetime. */
+  serverCertificateHashes?: { algorithm: "sha-256"; value: Uint8Array }[];
+}
+
+/**
+ * Transport parameters of either side.
+ *
+ * @param streamsMax bidirectional streams that the peer may have open
+ */
+export function transportOptions(streamsMax: number = SESSION_STREAMS_MAX): Deno.QuicTransportOptions {
+  return {
+    maxIdleTimeout: SESSION_IDLE_TIMEOUT_MS,
+    keepAliveInterval: SESSION_KEEP_ALIVE_MS,
+    maxConcurrentBidirectionalStreams: streamsMax,
+    maxConcurrentUnidirectionalStreams: H3_UNI_STREAMS_MAX,
+  };
+}
+
+/** An endpoint for dialling: both address families where the machine has IPv6, else IPv4 alone. */
+export function clientEndpoint(): Deno.QuicEndpoint {
+  try {
+    return new Deno.QuicEndpoint({ hostname: "::" });
+  } catch {
+    return new Deno.QuicEndpoint({ hostname: "0.0.0.0" });
+  }
+}
+
+/** The peer's address as `IP:port` or `[IPv6]:port`; IPv4 seen through an IPv6 socket is written as IPv4. */
+export function remoteAddress(conn: Deno.QuicConn): string {
+  const { hostname, port } = conn.remoteAddr;
+  const ip = hostname.startsWith("::ffff:") && hostname.includes(".") ? hostname.slice(7) : hostname;
+  return ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
+}
+
+/** Marks a promise as looked after: its failure is seen elsewhere, or does not matter. */
+export function ignore(promise: Promise<unknown>): void {
+  promise.catch(() => {});
+}
+
+/** Lets go of a stream that nobody will use. The peer reads an end and is told to stop sending. */
+export function discard(
+  stream: { readable?: ReadableStream<Uint8Array>; writable?: WritableStream<Uint8Array> },
+): void {
+  if (stream.readable !== undefined) ignore(stream.readable.cancel());
+  if (stream.writable !== undefined) ignore(stream.writable.abort());
+}
+
+/** Closes a connection. Never throws. */
+export function closeConn(conn: Deno.QuicConn, closeCode: number): void {
+  try {
+    conn.close({ closeCode, reason: "" });
+  } catch {
+    // It was closed before.
+  }
+}
