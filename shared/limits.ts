@@ -172,6 +172,48 @@ export const API_TIMEOUT_MS = 10 * SECOND;
 export const EDGE_TTL_MS = 90 * SECOND;
 /** How often an edge says that it is there. */
 export const EDGE_HEARTBEAT_MS = 30 * SECOND;
+/** Edges of one service. */
+export const EDGES_MAX = 256;
+/** How old the Worker's list of live edges may be: a lookup for every request that is passed on would halve the rate. */
+export const EDGE_LIST_CACHE_MS = 1 * SECOND;
+/** Text fields of an edge's report: ids, regions, addresses. */
+export const EDGE_FIELD_MAX_CHARS = 300;
+/** Certificate hashes of one edge: the one in use, the one before and the one after it. */
+export const EDGE_CERT_HASHES_MAX = 8;
+/** Shortest life of a share: shorter ones would be over before the agent is attached. */
+export const SHARE_TTL_MIN_MS = 1 * SECOND;
+/** What an agent may tell about its share (JSON). */
+export const SHARE_META_MAX_BYTES = 2 * KiB;
+/** Used tickets that one share remembers. They live for TICKET_TTL_MS and a leeway: more than one a second is a fault. */
+export const SHARE_TICKETS_MAX = 256;
+/** Edges that a share still has to tell that their session is over. */
+export const SHARE_OWED_DETACHES_MAX = 8;
+/** Tries to tell an edge so; the wait doubles from DETACH_RETRY_MS on. Afterwards the edge is held to be dead. */
+export const DETACH_ATTEMPTS_MAX = 6;
+export const DETACH_RETRY_MS = 1 * SECOND;
+/** One such call. */
+export const DETACH_TIMEOUT_MS = 5 * SECOND;
+/** Registrations from one address at once, and how fast they come back: an office behind one NAT, not a flood. */
+export const REGISTRATIONS_PER_ADDRESS_BURST = 300;
+export const REGISTRATIONS_PER_ADDRESS_REFILL_MS = 500;
+/** The same for one device key: a device that comes back from a bad network tries every few seconds per share. */
+export const REGISTRATIONS_PER_KEY_BURST = 120;
+export const REGISTRATIONS_PER_KEY_REFILL_MS = 1 * SECOND;
+/** Addresses and keys whose registrations are counted; the longest idle is forgotten first. */
+export const REGISTRATION_BUCKETS_MAX = 20_000;
+/** Names that one Worker isolate knows to be registered without asking again. */
+export const KNOWN_NAMES_MAX = 20_000;
+/** Parts of the index of registered names. Fixed: another number would lose the index. */
+export const NAME_INDEX_PARTS = 16;
+/** workerd must be listening by then. It takes 20-80 ms; a machine that swaps takes longer. */
+export const WORKERD_START_TIMEOUT_MS = 30 * SECOND;
+/** workerd ends within this after a polite signal, or is killed. */
+export const WORKERD_STOP_TIMEOUT_MS = 5 * SECOND;
+/** Waits before workerd is started again: first, longest; the first again once it has run for the longest. */
+export const WORKERD_RESTART_FIRST_MS = 50;
+export const WORKERD_RESTART_MAX_MS = 10 * SECOND;
+/** Lines of workerd's output that are kept for the error message when it fails to start. */
+export const WORKERD_OUTPUT_KEPT_LINES = 40;
 /** First and longest wait before an agent tries again; each wait is jittered between half and all of it. */
 export const RECONNECT_FIRST_MS = 250;
 export const RECONNECT_MAX_MS = 5 * SECOND;

@@ -1,0 +1,51 @@
+// @ts-check
+/**
+ * The little that the launcher must know of a command line before the agent runs: which command, on which target, with
+ * which files. The agent parses it in full; a test keeps the two lists of options the same.
+ */
+
+/** Options that take a value, of all commands together. */
+export const VALUE_OPTIONS = new Set([
+  "--relay",
+  "--name",
+  "--expires",
+  "--host-header",
+  "--listen",
+  "--domain",
+  "--data",
+  "--region",
+  "--tls-cert",
+  "--tls-key",
+  "--control",
+  "--service-key-file",
+]);
+
+/**
+ * @param {readonly string[]} argv without the runtime and the script
+ * @returns {{ command: string | undefined, target: string | undefined, values: Map<string, string> }}
+ */
+export function scanArgv(argv) {
+  /** @type {string[]} */
+  const words = [];
+  /** @type {Map<string, string>} */
+  const values = new Map();
+  for (let i = 0; i < argv.length; i++) {
+    const arg = argv[i] ?? "";
+    if (arg === "--") {
+      words.push(...argv.slice(i + 1));
+      break;
+    }
+    if (!arg.startsWith("-") || arg === "-") {
+      words.push(arg);
+      continue;
+    }
+    const equals = arg.indexOf("=");
+    if (equals > 0) {
+      values.set(arg.slice(0, equals), arg.slice(equals + 1));
+    } else if (VALUE_OPTIONS.has(arg)) {
+      const value = argv[++i];
+      if (value !== undefined) values.set(arg, value);
+    }
+  }
+  return { command: words[0], target: words[1], values };
+}

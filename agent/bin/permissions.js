@@ -1,0 +1,108 @@
+// @ts-check
+/**
+ * The fence around the agent: which Deno permissions each command gets. Everything not named here is refused by the
+ * runtime, whatever a dependency tries.
+ */
+import { statSync } from "node:fs";
+import { isAbsolute, join, resolve } from "node:path";
+import { scanArgv } from "./argv.js";
+
+/**
+ * The environment variables the agent may see. All others read as unset, so that no dependency can pick up the secrets
+ * that people keep there.
+ */
+const ENV = [
+  "SPANWAY_*",
+  "HOME",
+  "USERPROFILE",
+  "APPDATA",
+  "XDG_CONFIG_HOME",
+  "NO_COLOR",
+  "FORCE_COLOR",
+  "TERM",
+  "COLUMNS",
+  "SHELL",
+];
+
+/**
+ * @typedef {object} Surroundings
+ * @property {string} home absolute path of the configuration directory
+ * @property {string} root absolute path of the package
+ * @property {string} cwd
+ * @property {string} tmp directory for temporary files
+ * @property {readonly string[]} servicePrograms absolute paths of the programs that the embedded service may start
+ */
+
+/**
+ * The permission flags of `deno run` for one command line.
+ * @param {readonly string[]} argv
+ * @param {Surroundings} at
+ * @returns {string[]}
+ */
+export function permissionFlags(argv, at) {
+  const { command, target, values } = scanArgv(argv);
+  const flags = ["--no-prompt", "--ignore-env", `--allow-env=${ENV.join(",")}`];
+  const read = [at.home];
+  const write = [at.home];
+  /** @type {string[]} */
+  let run = [];
+  const file = (/** @type {string} */ name) => {
+    const path = values.get(name);
+    if (path) read.push(resolve(at.cwd, path));
+  };
+
+  switch (command) {
+    case "share":
+      // Which hosts: the target, the service, and edges that only the service can name.
+      flags.push("--allow-net");
+      read.push(...folder(target, at.cwd));
+      break;
+    case "edge":
+      // Listens to everybody and talks to a service that may send it on to any other edge.
+      flags.push("--allow-net");
+      file("--service-key-file");
+      file("--tls-cert");
+      file("--tls-key");
+      break;
+    case "relay":
+    case "up": {
+      // As an edge; besides, workerd is started with the Worker of this package on the data directory.
+      flags.push("--allow-net");
+      file("--tls-cert");
+      file("--tls-key");
+      const data = values.get("--data");
+      const dataDir = data ? resolve(at.cwd, data) : join(at.home, "relay");
+      read.push(dataDir, at.root, at.tmp, ...at.servicePrograms.filter(isAbsolute));
+      write.push(dataDir, at.tmp);
+      if (command === "up") read.push(...folder(target, at.cwd));
+      run = [...at.servicePrograms];
+      break;
+    }
+  }
+  if (run.length > 0) flags.push(`--allow-run=${list(run)}`);
+  flags.push(`--allow-read=${list(read)}`, `--allow-write=${list(write)}`);
+  return flags;
+}
+
+/**
+ * The shared folder, when the target is one.
+ * @param {string | undefined} target
+ * @param {string} cwd
+ */
+function folder(target, cwd) {
+  if (!target) return [];
+  const path = resolve(cwd, target);
+  try {
+    return statSync(path).isDirectory() ? [path] : [];
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * A list as Deno's flags want it: a comma inside a path is doubled.
+ * @param {readonly string[]} paths
+ */
+function list(paths) {
+  return [...new Set(paths)].map((path) => path.replaceAll(",", ",,")).join(",");
+}

@@ -1,0 +1,119 @@
+#!/usr/bin/env node
+// @ts-check
+/**
+ * The launcher: starts the agent on the Deno that came with the package, fenced in by permissions, and is transparent
+ * to the terminal: same standard streams, same signals, same exit code.
+ *
+ * An IPC channel ties the two processes together. When the launcher is killed, even with -9, the agent sees the channel
+ * close and ends. Signals travel on it as counts: a terminal sends Ctrl-C to both processes, `kill` only to this one,
+ * and the agent takes the larger of both counts, so that none is lost and none counts twice.
+ *
+ * SPANWAY_RUNTIME=node, or a platform without Deno, runs the bundled agent in this very process.
+ */
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { constants, tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { homeDir } from "./home_dir.js";
+import { permissionFlags } from "./permissions.js";
+import { agentEntry, findDeno, findWorkerd, packageRoot } from "./runtime.js";
+
+/** How long an agent that no longer reacts may outlive the second Ctrl-C. */
+const KILL_AFTER_MS = 1500;
+const SIGNALS = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
+
+const argv = process.argv.slice(2);
+const home = homeDir(process.env, process.platform);
+if (home === undefined) {
+  fail("no home directory is known", "set SPANWAY_HOME to a directory where spanway may keep its key");
+}
+process.env.SPANWAY_HOME = home;
+
+const wanted = process.env.SPANWAY_RUNTIME || "auto";
+if (!["auto", "deno", "node"].includes(wanted)) {
+  fail(`SPANWAY_RUNTIME is "${wanted}"`, "set it to deno or node, or leave it unset");
+}
+const deno = wanted === "node" ? undefined : findDeno();
+if (deno !== undefined) startDeno(deno);
+else if (wanted === "deno") {
+  fail("Deno was not found", "run npm install without --omit=optional, or set SPANWAY_RUNTIME=node");
+} else await startNode();
+
+/** @param {string} deno */
+function startDeno(deno) {
+  const flags = permissionFlags(argv, {
+    home: /** @type {string} */ (home),
+    root: packageRoot,
+    cwd: process.cwd(),
+    tmp: tmpdir(),
+    servicePrograms: servicePrograms(),
+  });
+  const child = spawn(deno, [
+    "run",
+    "--quiet",
+    "--no-config",
+    "--no-lock",
+    "--no-remote",
+    "--node-modules-dir=manual",
+    "--unstable-net",
+    ...flags,
+    agentEntry("deno"),
+    ...argv,
+  ], {
+    stdio: ["inherit", "inherit", "inherit", "ipc"],
+    env: { ...process.env, DENO_NO_UPDATE_CHECK: "1" },
+    windowsHide: true,
+  });
+
+  child.on("error", (error) => {
+    if (child.pid !== undefined) return; // a message that could not be sent any more
+    // The binary is there but the system cannot run it (another libc, a mount without exec).
+    if (wanted === "deno") fail(`Deno could not be started (${error.message})`, "set SPANWAY_RUNTIME=node");
+    for (const signal of SIGNALS) process.removeAllListeners(signal);
+    startNode();
+  });
+
+  /** @type {Record<string, number>} */
+  const counts = {};
+  let total = 0;
+  for (const signal of SIGNALS) {
+    process.on(signal, () => {
+      counts[signal] = (counts[signal] ?? 0) + 1;
+      if (child.connected) child.send({ signals: counts }, () => {});
+      if (++total === 2) setTimeout(() => child.kill("SIGKILL"), KILL_AFTER_MS).unref();
+    });
+  }
+
+  child.on("exit", (code, signal) => {
+    process.exit(code ?? 128 + constants.signals[signal ?? "SIGKILL"]);
+  });
+}
+
+async function startNode() {
+  const entry = agentEntry("node");
+  if (!existsSync(entry)) fail("the agent is not built for Node", "run npm run build first");
+  await import(pathToFileURL(entry).href);
+}
+
+/** What `relay` and `up` may start: workerd, and on Linux setpriv, which ties its life to ours. */
+function servicePrograms() {
+  const programs = [];
+  const workerd = findWorkerd();
+  if (workerd) programs.push(workerd);
+  if (process.platform === "linux") {
+    const setpriv = (process.env.PATH ?? "").split(delimiter).map((dir) => join(dir, "setpriv")).find(existsSync);
+    if (setpriv) programs.push(setpriv);
+  }
+  return programs;
+}
+
+/**
+ * @param {string} what
+ * @param {string} hint
+ * @returns {never}
+ */
+function fail(what, hint) {
+  process.stderr.write(`spanway: ${what}\n  ${hint}\n`);
+  process.exit(1);
+}

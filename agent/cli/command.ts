@@ -1,0 +1,50 @@
+/** What all commands are made of. */
+import { Command, Option } from "commander";
+import { SHARE_TTL_MS } from "../../shared/limits.ts";
+import { checkName } from "../../shared/names.ts";
+import type { CommandContext } from "./context.ts";
+import { formatDuration } from "./duration.ts";
+import { expiry, hostHeader, path } from "./parse.ts";
+
+/** Runs what a command does: gives it its context, reports what it throws, and sets the exit code. */
+export type Runner = (work: (context: CommandContext) => Promise<void>) => Promise<void>;
+
+/** Pairs of a command line (without `spanway`) and what it is for. */
+export type Examples = readonly (readonly [line: string, what: string])[];
+
+/** A command with its examples. */
+export function describeCommand(name: string, summary: string, examples: Examples): Command {
+  const command = new Command(name).description(summary);
+  return command.addHelpText("after", exampleText(examples));
+}
+
+/** Examples as they stand under the help of a command. */
+export function exampleText(examples: Examples): string {
+  return `\nExamples:\n${examples.map(([line, what]) => `  # ${what}\n  $ spanway ${line}`).join("\n")}`;
+}
+
+/** The options that `share` and `up` have in common. */
+export function addShareOptions(command: Command): Command {
+  return command
+    .addOption(new Option("--name <name>", "share under this name instead of a random one").argParser(checkName))
+    .addOption(
+      new Option("--expires <time>", "how long to share: 90s, 30m, 2h30m")
+        .argParser(expiry).default(SHARE_TTL_MS, formatDuration(SHARE_TTL_MS)),
+    )
+    .addOption(
+      new Option(
+        "--host-header <mode>",
+        "what the target sees as Host: rewrite (its own), keep (the visitor's), or a value",
+      )
+        .argParser(hostHeader).default({ mode: "rewrite" }, "rewrite"),
+    )
+    .option("--insecure-target", "do not check the certificate of an https target", false)
+    .option("--qr", "show the URL as a QR code too", false);
+}
+
+/** The pair of options for HTTPS. */
+export function addTlsOptions(command: Command): Command {
+  return command
+    .addOption(new Option("--tls-cert <file>", "certificate chain (PEM) for HTTPS").argParser(path))
+    .addOption(new Option("--tls-key <file>", "its private key (PEM)").argParser(path));
+}

@@ -1,0 +1,80 @@
+/**
+ * Ctrl-C and its relatives: the first asks for a clean end, the second ends at once. Signals come from the system and,
+ * counted, from the launcher, which may have been signalled alone; a terminal signals both, so the larger count is the
+ * true one.
+ */
+import process from "node:process";
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+export type StopSignal = typeof SIGNALS[number];
+
+/** How many of each signal somebody has seen. */
+export type SignalCounts = Partial<Record<StopSignal, number>>;
+
+/** Counts what two observers of the same signals saw. */
+export class SignalTally {
+  readonly #seen = { own: new Map<StopSignal, number>(), launcher: new Map<StopSignal, number>() };
+  #total = 0;
+
+  /** Notes one signal that this process got. Returns how many stops were asked for newly: 0 or 1. */
+  own(signal: StopSignal): number {
+    this.#seen.own.set(signal, (this.#seen.own.get(signal) ?? 0) + 1);
+    return this.#update();
+  }
+
+  /** Notes the launcher's counts so far. Returns how many stops were asked for newly. */
+  launcher(counts: SignalCounts): number {
+    for (const signal of SIGNALS) {
+      const count = counts[signal];
+      if (typeof count === "number") this.#seen.launcher.set(signal, count);
+    }
+    return this.#update();
+  }
+
+  #update(): number {
+    const { own, launcher } = this.#seen;
+    const total = SIGNALS.reduce((sum, name) => sum + Math.max(own.get(name) ?? 0, launcher.get(name) ?? 0), 0);
+    const news = total - this.#total;
+    this.#total = total;
+    return news;
+  }
+}
+
+export interface Interrupts {
+  /** Aborted by the first request to stop. */
+  readonly signal: AbortSignal;
+  /** What asked first; `launcher` when the launcher is gone. Undefined when nothing did. */
+  readonly cause: StopSignal | "launcher" | undefined;
+}
+
+/** Listens for requests to stop. `endAtOnce` is called for the second one. */
+export function listenForInterrupts(endAtOnce: () => void): Interrupts {
+  const controller = new AbortController();
+  const tally = new SignalTally();
+  let cause: Interrupts["cause"];
+  const stop = (why: Exclude<Interrupts["cause"], undefined>, times: number) => {
+    if (times <= 0) return;
+    const first = cause === undefined;
+    cause ??= why;
+    controller.abort();
+    if (!first || times > 1) endAtOnce();
+  };
+
+  for (const signal of SIGNALS) process.on(signal, () => stop(signal, tally.own(signal)));
+  if (process.connected) {
+    process.on("message", (message: unknown) => {
+      const counts = (message as { signals?: SignalCounts } | null)?.signals;
+      if (typeof counts !== "object" || counts === null) return;
+      stop(SIGNALS.find((signal) => (counts[signal] ?? 0) > 0) ?? "SIGTERM", tally.launcher(counts));
+    });
+    process.on("disconnect", () => {
+      if (cause === undefined) stop("launcher", 1);
+    });
+  }
+  return {
+    signal: controller.signal,
+    get cause() {
+      return cause;
+    },
+  };
+}

@@ -1,0 +1,75 @@
+/** What each command is given once its command line has been read and checked. */
+
+/** Options that every command knows. */
+export interface GlobalOptions {
+  /** One JSON object per line on standard output. */
+  readonly json: boolean;
+  /** No line per request, no remarks. */
+  readonly quiet: boolean;
+  /** Origin of the share service: scheme, host, port; the path is "/". */
+  readonly relay: URL;
+}
+
+/** Where to listen. */
+export interface ListenAddress {
+  /** Name or IP address, IPv6 without brackets. */
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+/** What the origin sees as `Host`: its own address, the visitor's, or a fixed value. */
+export type HostHeader =
+  | { readonly mode: "rewrite" }
+  | { readonly mode: "keep" }
+  | { readonly mode: "value"; readonly value: string };
+
+/** What `share` and `up` have in common. */
+export interface SharedTargetOptions {
+  /** As typed; `parseTarget` reads it. Undefined: look for something to share. */
+  readonly target: string | undefined;
+  /** A chosen name, already checked for its form. */
+  readonly name: string | undefined;
+  readonly expiresMs: number;
+  readonly hostHeader: HostHeader;
+  /** Do not check the certificate of an https target. */
+  readonly insecureTarget: boolean;
+  /** Print the URL as a QR code. */
+  readonly qr: boolean;
+}
+
+export interface ShareOptions extends GlobalOptions, SharedTargetOptions {}
+
+/** PEM files for HTTPS. */
+export interface TlsFiles {
+  /** Absolute path. */
+  readonly certFile: string;
+  /** Absolute path. */
+  readonly keyFile: string;
+}
+
+/** What `relay` and `up` have in common. */
+export interface ServiceOptions {
+  readonly listen: ListenAddress;
+  /** Shares are at NAME.domain. */
+  readonly domain: string;
+  /** Absolute path. */
+  readonly dataDir: string;
+}
+
+export interface RelayOptions extends GlobalOptions, ServiceOptions {
+  readonly region: string;
+  readonly tls: TlsFiles | undefined;
+}
+
+export interface UpOptions extends GlobalOptions, ServiceOptions, SharedTargetOptions {}
+
+export interface EdgeOptions extends GlobalOptions {
+  /** Origin of the service that this edge works for. */
+  readonly control: URL;
+  readonly region: string;
+  readonly listen: ListenAddress;
+  readonly tls: TlsFiles | undefined;
+  /** Shared secret of the service and its edges. Never shown. */
+  readonly serviceKey: string;
+}

@@ -1,0 +1,49 @@
+/** The command line as a tree of commands. */
+import { Command, Help, Option } from "commander";
+import { VERSION } from "../version.ts";
+import { exampleText, type Runner } from "./command.ts";
+import { completionCommand } from "./commands/completion.ts";
+import { edgeCommand } from "./commands/edge.ts";
+import { relayCommand } from "./commands/relay.ts";
+import { shareCommand } from "./commands/share.ts";
+import { upCommand } from "./commands/up.ts";
+import { whoamiCommand } from "./commands/whoami.ts";
+import { serviceUrl } from "./parse.ts";
+
+/** The service that is used when none is named: the one that `spanway relay` runs on this machine. */
+export const DEFAULT_RELAY = "http://localhost:8080";
+
+/** Commander's tree of all commands. `run` is called with what the chosen one does. */
+export function buildProgram(run: Runner): Command {
+  const program = new Command("spanway")
+    .description("Share what runs on your machine with anyone, anywhere.")
+    .version(VERSION, "-V, --version", "print the version")
+    .helpCommand("help [command]", "show the help of a command")
+    .option("--json", "print one JSON object per line; text for people goes to standard error", false)
+    .addOption(
+      new Option("--relay <url>", "the share service to use")
+        .env("SPANWAY_RELAY").argParser(serviceUrl).default(new URL(DEFAULT_RELAY), DEFAULT_RELAY),
+    )
+    .option("--quiet", "print results, warnings and errors only", false)
+    .addHelpText(
+      "after",
+      exampleText([
+        ["up", "try it out: a demo page, shared with this machine"],
+        ["relay", "the service, at http://localhost:8080"],
+        ["share 3000", "share the server on port 3000"],
+      ]),
+    );
+  const commands = [shareCommand, upCommand, relayCommand, edgeCommand, whoamiCommand, completionCommand];
+  for (const command of commands) program.addCommand(command(run));
+  for (const command of [program, ...program.commands]) {
+    // Errors are reported in one place; --help ends the parsing there too.
+    command.exitOverride().configureOutput({ outputError: () => {} }).helpOption("-h, --help", "show this help");
+    command.configureHelp({ showGlobalOptions: true, optionDescription });
+  }
+  return program;
+}
+
+/** As usual, but without "(default: false)" behind every switch. */
+function optionDescription(this: Help, option: Option): string {
+  return option.isBoolean() ? option.description : Help.prototype.optionDescription.call(this, option);
+}

@@ -1,0 +1,25 @@
+/** Errors that only the command line knows. */
+import { SpanwayError } from "../shared/errors.ts";
+
+/** The command line itself is wrong: an unknown option, a bad port, a missing value. Exit code 2. */
+export class UsageError extends SpanwayError<"usage"> {
+  constructor(message: string, hint?: string) {
+    super("usage", message, hint === undefined ? {} : { hint });
+  }
+}
+
+export type HomeErrorCode =
+  | "home-unusable" // the configuration directory cannot be made, read or written
+  | "key-exposed" // other people on this machine can read the private key
+  | "key-corrupted"; // the key file is not one
+
+/** The configuration directory or the key in it cannot be used. */
+export class HomeError extends SpanwayError<HomeErrorCode> {}
+
+export type TargetErrorCode =
+  | "target-none" // no target was given and nothing was found
+  | "target-missing" // the folder that was named does not exist
+  | "target-unsupported"; // something that spanway cannot share
+
+/** What should be shared cannot be. */
+export class TargetError extends SpanwayError<TargetErrorCode> {}

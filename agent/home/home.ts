@@ -1,0 +1,57 @@
+/** The configuration directory of spanway: the device's key and the memory of running shares. */
+import { join } from "node:path";
+import process from "node:process";
+import type { Identity } from "../../shared/identity.ts";
+import { homeDir } from "../bin/home_dir.js";
+import { HomeError } from "../errors.ts";
+import type { RunningShare, ShareKey } from "./running.ts";
+
+export class Home {
+  /** Absolute path. The directory may not exist yet. */
+  readonly dir: string;
+
+  constructor(dir: string) {
+    this.dir = dir;
+  }
+
+  /** Path of the private key. */
+  get keyFile(): string {
+    return join(this.dir, "identity.pem");
+  }
+
+  /**
+   * This device's identity; its key is made on first use.
+   * @throws {HomeError}
+   */
+  async identity(): Promise<Identity> {
+    const [{ ensurePrivateDir }, { loadIdentity }] = await Promise.all([
+      import("./files.ts"),
+      import("./identity_file.ts"),
+    ]);
+    await ensurePrivateDir(this.dir);
+    return loadIdentity(this.keyFile);
+  }
+
+  /**
+   * Takes this process's place in the memory of running shares.
+   * @throws {HomeError}
+   */
+  async claimRunning(key: ShareKey): Promise<RunningShare> {
+    const { claimRunning } = await import("./running.ts");
+    return claimRunning(join(this.dir, "running"), key);
+  }
+}
+
+/**
+ * The home that the environment names. Nothing is read or made yet.
+ * @throws {HomeError} `home-unusable` when it names none
+ */
+export function openHome(env: NodeJS.ProcessEnv = process.env): Home {
+  const dir = homeDir(env, process.platform);
+  if (dir === undefined) {
+    throw new HomeError("home-unusable", "No home directory is known.", {
+      hint: "Set SPANWAY_HOME to a directory where spanway may keep its key.",
+    });
+  }
+  return new Home(dir);
+}

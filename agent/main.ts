@@ -1,0 +1,5 @@
+/** The agent's entry, for Deno (from the sources or bundled) and for Node (bundled). */
+import process from "node:process";
+import { runCommandLine } from "./cli/run.ts";
+
+await runCommandLine(process.argv.slice(2));
