@@ -180,8 +180,6 @@ export const EDGE_LIST_CACHE_MS = 1 * SECOND;
 export const EDGE_FIELD_MAX_CHARS = 300;
 /** Certificate hashes of one edge: the one in use, the one before and the one after it. */
 export const EDGE_CERT_HASHES_MAX = 8;
-/** Shortest life of a share: shorter ones would be over before the agent is attached. */
-export const SHARE_TTL_MIN_MS = 1 * SECOND;
 /** What an agent may tell about its share (JSON). */
 export const SHARE_META_MAX_BYTES = 2 * KiB;
 /** Used tickets that one share remembers. They live for TICKET_TTL_MS and a leeway: more than one a second is a fault. */
