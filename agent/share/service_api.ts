@@ -1,0 +1,137 @@
+import { Buffer } from "node:buffer";
+import {
+  ServiceError,
+  type ServiceErrorCode,
+  SpanwayError,
+  TicketError,
+  type TicketErrorCode,
+} from "../../shared/errors.ts";
+import type { Identity } from "../../shared/identity.ts";
+import { API_BODY_MAX_BYTES, API_TIMEOUT_MS } from "../../shared/limits.ts";
+import type { RandomBytes } from "../../shared/random.ts";
+import { signTicket, type TicketRole } from "../../shared/ticket/ticket.ts";
+import type { EdgeInfo, Registration } from "./share_controller.ts";
+
+/** What the client needs from outside. */
+export interface ServiceApiOptions {
+  /** Origin of the share service. */
+  readonly relay: URL;
+  readonly identity: Identity;
+  /** Unix milliseconds by this device's clock. */
+  readonly now: () => number;
+  readonly random: RandomBytes;
+}
+
+/**
+ * A device's client of the share service. Learns the service's clock from its first answer, so that a device whose clock
+ * is wrong still signs tickets that are valid.
+ */
+export class ServiceApi {
+  readonly #options: ServiceApiOptions;
+  /** The service's clock minus ours, in milliseconds. */
+  #offset: number | undefined;
+
+  constructor(options: ServiceApiOptions) {
+    this.#options = options;
+  }
+
+  /** Claims or renews a name. @throws {ServiceError | TicketError} */
+  async register(name: string, request: { expiresAt: number; chosen: boolean }): Promise<Registration> {
+    await this.#learnClock();
+    const ticket = await this.ticket("share", name);
+    const expiresAt = request.expiresAt + (this.#offset ?? 0);
+    const answer = await this.#call("POST", "/api/shares", ticket, { expiresAt, chosen: request.chosen });
+    const registration = parseRegistration(answer);
+    return { ...registration, expiresAt: registration.expiresAt - (this.#offset ?? 0) };
+  }
+
+  /** Ends a share. @throws {ServiceError | TicketError} */
+  async unregister(name: string): Promise<void> {
+    const ticket = await this.ticket("owner", name);
+    await this.#call("DELETE", `/api/shares/${encodeURIComponent(name)}`, ticket, undefined);
+  }
+
+  /** A fresh ticket of this device. */
+  ticket(role: TicketRole, name: string): Promise<Uint8Array> {
+    const { identity, relay, now, random } = this.#options;
+    return signTicket(identity, { role, name, audience: relay.origin, now: now() + (this.#offset ?? 0), random });
+  }
+
+  async #learnClock(): Promise<void> {
+    const before = this.#options.now();
+    const answer = await this.#call("GET", "/api/service", undefined, undefined);
+    const { service, now } = (answer ?? {}) as { service?: unknown; now?: unknown };
+    if (service !== "spanway" || typeof now !== "number") {
+      throw new ServiceError("unavailable", `There is no spanway service at ${this.#options.relay.origin}.`, {
+        hint: "Check the address given with --relay or SPANWAY_RELAY.",
+      });
+    }
+    this.#offset = Math.round(now - (before + this.#options.now()) / 2);
+  }
+
+  async #call(method: string, path: string, ticket: Uint8Array | undefined, body: unknown): Promise<unknown> {
+    const headers: Record<string, string> = { accept: "application/json" };
+    if (ticket !== undefined) headers["authorization"] = `Spanway ${Buffer.from(ticket).toString("base64url")}`;
+    if (body !== undefined) headers["content-type"] = "application/json";
+    let status: number;
+    let text: string;
+    try {
+      const response = await fetch(new URL(path, this.#options.relay), {
+        method,
+        headers,
+        redirect: "error",
+        signal: AbortSignal.timeout(API_TIMEOUT_MS),
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      status = response.status;
+      text = await response.text();
+    } catch (cause) {
+      throw new ServiceError("unavailable", `The share service at ${this.#options.relay.origin} does not answer.`, {
+        hint: "Start one with `spanway relay`, or name another with --relay URL or SPANWAY_RELAY.",
+        cause,
+      });
+    }
+    const answer = parseJson(text);
+    if (status >= 200 && status < 300) return answer;
+    throw toError(status, answer, this.#options.relay.origin);
+  }
+}
+
+function parseJson(text: string): unknown {
+  if (text === "" || text.length > API_BODY_MAX_BYTES) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function toError(status: number, answer: unknown, relay: string): SpanwayError {
+  const error = (answer as { error?: { code?: unknown; message?: unknown; hint?: unknown } } | undefined)?.error;
+  if (typeof error?.code !== "string" || typeof error.message !== "string") {
+    return new ServiceError("unavailable", `The share service at ${relay} answered ${status}.`, {
+      hint: "It may be restarting; check the address given with --relay or SPANWAY_RELAY.",
+    });
+  }
+  const options = typeof error.hint === "string" ? { hint: error.hint } : {};
+  return error.code.startsWith("ticket-")
+    ? new TicketError(error.code as TicketErrorCode, error.message, options)
+    : new ServiceError(error.code as ServiceErrorCode, error.message, options);
+}
+
+function parseRegistration(answer: unknown): Registration {
+  const fields = answer as Partial<Record<keyof Registration, unknown>> | undefined;
+  const { name, url, expiresAt, edges } = fields ?? {};
+  if (
+    typeof name !== "string" || typeof url !== "string" || typeof expiresAt !== "number" || !Array.isArray(edges) ||
+    !edges.every(isEdgeInfo)
+  ) throw new ServiceError("unavailable", "The share service gave an answer that makes no sense.");
+  return { name, url, expiresAt, edges };
+}
+
+function isEdgeInfo(value: unknown): value is EdgeInfo {
+  const edge = value as Partial<EdgeInfo> | null;
+  return typeof edge === "object" && edge !== null && typeof edge.id === "string" && typeof edge.region === "string" &&
+    typeof edge.url === "string" && typeof edge.ws === "string" && Array.isArray(edge.certHashes) &&
+    edge.certHashes.every((hash) => typeof hash === "string");
+}

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { forwardRequestHeaders, forwardResponseHeaders, hasBody } from "./forward.ts";
+
+const VISITOR = { address: "203.0.113.7", proto: "https", host: "n.example" } as const;
+const OURS = [
+  "X-Forwarded-For",
+  "203.0.113.7",
+  "X-Forwarded-Proto",
+  "https",
+  "X-Forwarded-Host",
+  "n.example",
+];
+
+Deno.test("what a visitor says of himself never reaches the origin", () => {
+  const raw = [
+    "X-Forwarded-For",
+    "6.6.6.6",
+    "x-forwarded-proto",
+    "ftp",
+    "X-FORWARDED-HOST",
+    "evil",
+    "Forwarded",
+    "for=6",
+    "X-Real-IP",
+    "6.6.6.6",
+    "X-Spanway-Edge-Key",
+    "guess",
+    "Accept",
+    "*/*",
+  ];
+  assert.deepEqual(forwardRequestHeaders(raw, VISITOR, false), ["Accept", "*/*", ...OURS]);
+});
+
+Deno.test("fields of one connection stay on it, with those that Connection names", () => {
+  const raw = ["Connection", "keep-alive, X-Hop", "X-Hop", "1", "Keep-Alive", "timeout=5", "TE", "gzip, trailers"];
+  assert.deepEqual(forwardRequestHeaders(raw, VISITOR, false), ["TE", "trailers", ...OURS]);
+  assert.deepEqual(forwardResponseHeaders(["Connection", "close, X-Hop", "X-Hop", "1", "ETag", "e"], false), [
+    "ETag",
+    "e",
+  ]);
+});
+
+Deno.test("Connection cannot take Host or the framing away", () => {
+  const raw = ["Host", "a", "Content-Length", "3", "Connection", "host, content-length"];
+  assert.deepEqual(forwardRequestHeaders(raw, VISITOR, false), ["Host", "a", "Content-Length", "3", ...OURS]);
+});
+
+Deno.test("an upgrade keeps its two fields and the mark of a chunked body stays", () => {
+  const raw = ["Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Key", "k"];
+  assert.deepEqual(forwardRequestHeaders(raw, VISITOR, true), [
+    "Sec-WebSocket-Key",
+    "k",
+    "Connection",
+    "Upgrade",
+    "Upgrade",
+    "websocket",
+    ...OURS,
+  ]);
+  assert.deepEqual(forwardResponseHeaders(["Upgrade", "websocket", "Connection", "upgrade"], true), [
+    "Connection",
+    "Upgrade",
+    "Upgrade",
+    "websocket",
+  ]);
+  assert.ok(forwardRequestHeaders(["Transfer-Encoding", "chunked"], VISITOR, false).includes("Transfer-Encoding"));
+});
+
+Deno.test("a body is announced by its framing", () => {
+  assert.equal(hasBody(["Content-Length", "0"]), false);
+  assert.equal(hasBody(["content-length", "1"]), true);
+  assert.equal(hasBody(["Transfer-Encoding", "chunked"]), true);
+  assert.equal(hasBody([]), false);
+});

@@ -1,0 +1,63 @@
+import { errorMessage } from "../errors.ts";
+import type { SessionClose } from "../transport/transport.ts";
+import type { Session } from "../transport/transport.ts";
+import type { Control } from "./handshake.ts";
+import { StreamPool } from "./stream_pool.ts";
+
+/** One share whose agent is attached here. */
+export class AttachedShare {
+  readonly name: string;
+  /** Id of this attachment, given by the Share object. */
+  readonly id: string;
+  readonly session: Session;
+  readonly pool: StreamPool;
+  /** Unix milliseconds. */
+  readonly expiresAt: number;
+  readonly #control: Control;
+
+  constructor(
+    attachment: { name: string; id: string; expiresAt: number },
+    session: Session,
+    control: Control,
+    now: () => number,
+  ) {
+    this.name = attachment.name;
+    this.id = attachment.id;
+    this.expiresAt = attachment.expiresAt;
+    this.session = session;
+    this.pool = new StreamPool(session, now);
+    this.#control = control;
+  }
+
+  /** Answers the agent's control messages until the session ends. Never rejects. */
+  async serveControl(): Promise<SessionClose> {
+    try {
+      for (;;) {
+        const message = await this.#control.read();
+        if (message === undefined || message.t === "bye") break;
+        if (message.t === "ping") await this.#control.send({ t: "pong", n: message.n });
+      }
+      this.session.close({ code: 0, reason: "bye" });
+    } catch (error) {
+      this.session.close({ code: 1, reason: errorMessage(error) });
+    }
+    return await this.session.closed;
+  }
+
+  /** Refuses streams that the agent opens: a share only answers. Never rejects. */
+  async refuseStreams(): Promise<void> {
+    for (;;) {
+      const stream = await this.session.acceptStream();
+      if (stream === undefined) return;
+      stream.readable.cancel().catch(() => {});
+      stream.writable.abort().catch(() => {});
+    }
+  }
+
+  /** Tells the agent why, then ends the session. Never rejects. */
+  async end(code: string, message: string): Promise<void> {
+    this.pool.close();
+    await this.#control.send({ t: "bye", code, message });
+    this.session.close({ code: 0, reason: code });
+  }
+}

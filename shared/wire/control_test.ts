@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { ProtocolError } from "../errors.ts";
+import { CONTROL_MESSAGE_MAX_BYTES } from "../limits.ts";
+import { randomInt, secureRandom, seededRandom } from "../random.ts";
+import { ByteReader } from "./byte_reader.ts";
+import { encodeCbor } from "./cbor.ts";
+import { type ControlMessage, encodeControl, encodeStreamHeader, readControl, readStreamHeader } from "./control.ts";
+import { encodeVarint } from "./varint.ts";
+
+const GOLDEN: [ControlMessage, string][] = [
+  [
+    {
+      t: "hello",
+      versions: [1],
+      role: "share",
+      name: "frosty-weasel-0857",
+      ticket: new Uint8Array([1, 2]),
+      agent: "s",
+    },
+    "4049a661746568656c6c6f6876657273696f6e73810164726f6c65657368617265646e616d657266726f7374792d77656173656c2d30383537" +
+    "667469636b6574420102656167656e746173",
+  ],
+  [
+    { t: "welcome", version: 1, session: "a1", region: "local", expiresAt: 1_800_000_000_000 },
+    "3fa561746777656c636f6d656776657273696f6e016773657373696f6e62613166726567696f6e656c6f63616c69657870697265734174fb" +
+    "427a3185c5000000",
+  ],
+  [{ t: "refuse", code: "no", message: "m" }, "1ca3617466726566757365" + "64636f6465626e6f" + "676d657373616765616d"],
+  [{ t: "ping", n: 7 }, "0ba261746470696e67616e07"],
+  [{ t: "pong", n: 7 }, "0ba2617464706f6e67616e07"],
+  [{ t: "bye", code: "bye", message: "" }, "19a3617463627965" + "64636f646563627965" + "676d65737361676560"],
+];
+
+function readerOf(bytes: Uint8Array): ByteReader {
+  return new ByteReader(ReadableStream.from([bytes]) as ReadableStream<Uint8Array>);
+}
+
+Deno.test("control messages have their golden bytes, both ways", async () => {
+  for (const [message, hex] of GOLDEN) {
+    assert.equal(encodeControl(message).toHex(), hex, message.t);
+    const back = await readControl(readerOf(Uint8Array.fromHex(hex)));
+    if (back?.t === "hello") assert.deepEqual({ ...back, ticket: new Uint8Array(back.ticket) }, message);
+    else assert.deepEqual(back, message);
+  }
+});
+
+Deno.test("the stream header of HTTP has its golden bytes, both ways", async () => {
+  assert.equal(encodeStreamHeader({ k: "http" }).toHex(), "08a1616b6468747470");
+  assert.deepEqual(await readStreamHeader(readerOf(Uint8Array.fromHex("08a1616b6468747470"))), { k: "http" });
+});
+
+Deno.test("a newer peer may say more: unknown messages and fields are passed over", async () => {
+  const unknown = encodeCbor({ t: "weather", sunny: true });
+  const more = encodeCbor({ t: "ping", n: 3, extra: [1] });
+  const bytes = Uint8Array.of(...encodeVarint(unknown.length), ...unknown, ...encodeVarint(more.length), ...more);
+  assert.deepEqual(await readControl(readerOf(bytes)), { t: "ping", n: 3 });
+});
+
+Deno.test("messages of wrong form are refused", async () => {
+  const wrong: unknown[] = [
+    [],
+    1,
+    { n: 1 },
+    { t: 5 },
+    { t: "ping" },
+    { t: "ping", n: "1" },
+    { t: "hello", versions: [1], role: "king", name: "x", ticket: new Uint8Array(1), agent: "" },
+    { t: "hello", versions: 1, role: "share", name: "x", ticket: new Uint8Array(1), agent: "" },
+    { t: "hello", versions: [1], role: "share", name: "x".repeat(64), ticket: new Uint8Array(1), agent: "" },
+    { t: "hello", versions: [1], role: "share", name: "x", ticket: "text", agent: "" },
+  ];
+  for (const item of wrong) {
+    const bytes = encodeCbor(item);
+    const read = readControl(readerOf(Uint8Array.of(...encodeVarint(bytes.length), ...bytes)));
+    await assert.rejects(read, (error) => error instanceof ProtocolError, JSON.stringify(item));
+  }
+  await assert.rejects(readControl(readerOf(encodeVarint(CONTROL_MESSAGE_MAX_BYTES + 1))), { code: "too-large" });
+  await assert.rejects(readStreamHeader(readerOf(Uint8Array.fromHex("05a1616b6178"))), { code: "unexpected" });
+});
+
+Deno.test("damaged messages are read or refused, never more", async () => {
+  const seed = new DataView(secureRandom(4).buffer).getUint32(0);
+  const random = seededRandom(seed);
+  for (let i = 0; i < 3000; i++) {
+    const bytes = Uint8Array.fromHex(GOLDEN[randomInt(random, GOLDEN.length)]![1]);
+    for (let flips = 1 + randomInt(random, 3); flips > 0; flips--) {
+      bytes[randomInt(random, bytes.length)]! ^= 1 << randomInt(random, 8);
+    }
+    try {
+      await readControl(readerOf(bytes));
+    } catch (error) {
+      assert.ok(error instanceof ProtocolError, `seed ${seed}, round ${i}: ${bytes.toHex()}: ${error}`);
+    }
+  }
+});

@@ -1,0 +1,199 @@
+import http, { type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import https from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { SpanwayError } from "../../shared/errors.ts";
+import type { VisitorFacts } from "../../shared/http/forward.ts";
+import {
+  HTTP_HEAD_MAX_BYTES,
+  HTTP_HEADERS_MAX,
+  VISITOR_HEAD_TIMEOUT_MS,
+  VISITOR_KEEP_ALIVE_MS,
+  VISITOR_SOCKETS_MAX,
+  VISITOR_SOCKETS_WAITING_MAX,
+} from "../../shared/limits.ts";
+import type { ProblemCode } from "../../shared/problem/catalogue.ts";
+import { shareProblem } from "../../shared/problem/problem.ts";
+
+/** Where the front hands over what it has received. */
+export interface FrontHandlers {
+  request(req: IncomingMessage, res: ServerResponse, visitor: VisitorFacts): void;
+  upgrade(req: IncomingMessage, socket: Duplex, early: Uint8Array, visitor: VisitorFacts): void;
+  /** A visitor was cut or refused before a request was whole; `reason` is for counting. */
+  refused(reason: string): void;
+}
+
+/** Certificate chain and key in PEM for HTTPS. */
+export interface FrontTls {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Bounds that tests tighten; the defaults are those of `limits.ts`. */
+export interface FrontBounds {
+  readonly headTimeoutMs?: number;
+  readonly sockets?: number;
+  readonly waiting?: number;
+}
+
+/** The HTTP(S) listener for visitors: bounds sockets and heads, names the visitor, hands requests on. */
+export class HttpFront {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  /** Sockets that are not inside a request, the one that waits longest first. */
+  readonly #waiting = new Set<Socket>();
+  readonly #handlers: FrontHandlers;
+  readonly #proto: "http" | "https";
+  readonly #bounds: Required<FrontBounds>;
+
+  constructor(handlers: FrontHandlers, tls: FrontTls | undefined, bounds: FrontBounds = {}) {
+    this.#handlers = handlers;
+    this.#proto = tls === undefined ? "http" : "https";
+    this.#bounds = {
+      headTimeoutMs: bounds.headTimeoutMs ?? VISITOR_HEAD_TIMEOUT_MS,
+      sockets: bounds.sockets ?? VISITOR_SOCKETS_MAX,
+      waiting: bounds.waiting ?? VISITOR_SOCKETS_WAITING_MAX,
+    };
+    const options = {
+      headersTimeout: this.#bounds.headTimeoutMs,
+      requestTimeout: 0,
+      keepAliveTimeout: VISITOR_KEEP_ALIVE_MS,
+      connectionsCheckingInterval: Math.min(2000, this.#bounds.headTimeoutMs / 2),
+      maxHeaderSize: HTTP_HEAD_MAX_BYTES,
+      insecureHTTPParser: false,
+    };
+    this.#server = tls === undefined
+      ? http.createServer(options)
+      : https.createServer({ ...options, cert: tls.cert, key: tls.key, ALPNProtocols: ["http/1.1"] });
+    this.#server.maxHeadersCount = HTTP_HEADERS_MAX;
+    this.#listen();
+  }
+
+  /** Starts listening. @throws {SpanwayError} `listen-failed` */
+  async listen(host: string, port: number): Promise<AddressInfo> {
+    await new Promise<void>((resolve, reject) => {
+      const failed = (cause: Error & { code?: string }) =>
+        reject(
+          new SpanwayError("listen-failed", `Cannot listen on ${host}:${port} (${cause.code ?? cause.message}).`, {
+            hint: cause.code === "EADDRINUSE"
+              ? "Another program uses this port. Choose a different one with --listen HOST:PORT."
+              : "Choose another address with --listen HOST:PORT.",
+            cause,
+          }),
+        );
+      this.#server.once("error", failed);
+      this.#server.listen({ host, port, backlog: 4096 }, () => {
+        this.#server.off("error", failed);
+        this.#server.on("error", () => this.#handlers.refused("accept"));
+        resolve();
+      });
+    });
+    return this.#server.address() as AddressInfo;
+  }
+
+  /** Visitor sockets that are open now. */
+  get sockets(): number {
+    return this.#sockets.size;
+  }
+
+  /** Stops listening and cuts every visitor. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  #listen(): void {
+    this.#server.on("connection", (socket: Socket) => this.#admit(socket));
+    const handle = (req: IncomingMessage, res: ServerResponse) => {
+      const visitor = this.#visitor(req);
+      if (visitor === undefined) return this.#refuse(req.socket, "bad-request");
+      this.#waiting.delete(req.socket);
+      res.once("close", () => this.#wait(req.socket));
+      this.#handlers.request(req, res, visitor);
+    };
+    this.#server.on("request", handle);
+    this.#server.on("checkContinue", handle);
+    this.#server.on("upgrade", (req: IncomingMessage, socket: Duplex, early: Uint8Array) => {
+      const visitor = this.#visitor(req);
+      if (visitor === undefined) return this.#refuse(socket, "bad-request");
+      this.#waiting.delete(req.socket);
+      this.#handlers.upgrade(req, socket, early, visitor);
+    });
+    this.#server.on("connect", (_req: IncomingMessage, socket: Duplex) => this.#refuse(socket, "bad-request"));
+    this.#server.on("clientError", (error: Error & { code?: string }, socket: Duplex) => {
+      this.#refuse(socket, clientProblem(error.code));
+    });
+  }
+
+  #admit(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.setNoDelay(true);
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      this.#sockets.delete(socket);
+      this.#waiting.delete(socket);
+    });
+    this.#wait(socket);
+    if (this.#sockets.size > this.#bounds.sockets) this.#cutOldest();
+  }
+
+  /** Many slow or idle sockets push each other out; those inside a request are left alone. */
+  #wait(socket: Socket): void {
+    if (socket.destroyed) return;
+    this.#waiting.add(socket);
+    if (this.#waiting.size > this.#bounds.waiting) this.#cutOldest();
+  }
+
+  #cutOldest(): void {
+    const [oldest] = this.#waiting;
+    if (oldest === undefined) return;
+    this.#waiting.delete(oldest);
+    this.#handlers.refused("too-many-sockets");
+    oldest.destroy();
+  }
+
+  /** Undefined when the Host is missing or said twice: the request could mean two shares. */
+  #visitor(req: IncomingMessage): VisitorFacts | undefined {
+    const host = req.headers.host;
+    if (host === undefined || host.includes(",") || hostCount(req.rawHeaders) !== 1) return undefined;
+    return { address: plainAddress(req.socket.remoteAddress ?? ""), proto: this.#proto, host };
+  }
+
+  #refuse(socket: Duplex, code: ProblemCode | undefined): void {
+    this.#handlers.refused(code ?? "gone");
+    if (code === undefined || socket.destroyed || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const { status, body, headers } = shareProblem(code, { method: "GET", accept: undefined });
+    let head = `HTTP/1.1 ${status} \r\nconnection: close\r\ncontent-length: ${body.length}\r\n`;
+    for (const [name, value] of Object.entries(headers)) head += `${name}: ${value}\r\n`;
+    socket.end(head + "\r\n" + body, () => socket.destroy());
+  }
+}
+
+function hostCount(raw: readonly string[]): number {
+  let count = 0;
+  for (let i = 0; i < raw.length; i += 2) if (raw[i]!.length === 4 && raw[i]!.toLowerCase() === "host") count++;
+  return count;
+}
+
+/** An IPv4 address that came in over a dual-stack socket, without its IPv6 dress. */
+function plainAddress(address: string): string {
+  return address.startsWith("::ffff:") ? address.slice(7) : address;
+}
+
+function clientProblem(code: string | undefined): ProblemCode | undefined {
+  switch (code) {
+    case "HPE_HEADER_OVERFLOW":
+      return "headers-too-large";
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return "request-timeout";
+    case "ECONNRESET":
+    case "EPIPE":
+      return undefined;
+    default:
+      return "bad-request";
+  }
+}

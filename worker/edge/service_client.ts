@@ -1,0 +1,92 @@
+import { Buffer } from "node:buffer";
+import { ServiceError, type ServiceErrorCode, TicketError, type TicketErrorCode } from "../../shared/errors.ts";
+import { API_BODY_MAX_BYTES, API_TIMEOUT_MS } from "../../shared/limits.ts";
+
+/** What an edge tells the service about itself. */
+export interface EdgeRegistration {
+  readonly instance: string;
+  readonly region: string;
+  readonly url: string;
+  readonly ws: string;
+  /** SHA-256 of the QUIC certificates in use, as hex. */
+  readonly certHashes: readonly string[];
+  /** Where the Worker reaches this edge's internal listener. */
+  readonly origin: string;
+}
+
+/** An attachment that the Share object has accepted. */
+export interface Attachment {
+  readonly session: string;
+  readonly name: string;
+  /** Unix milliseconds. */
+  readonly expiresAt: number;
+}
+
+/** The edge's client of the Worker's API. Every call ends within API_TIMEOUT_MS. */
+export class ServiceClient {
+  readonly #base: () => string;
+  readonly #key: string;
+  readonly #edge: string;
+
+  /** `base` gives the Worker's URL at the time of a call: an embedded Worker changes its port when it restarts. */
+  constructor(base: () => string, key: string, edge: string) {
+    this.#base = base;
+    this.#key = key;
+    this.#edge = edge;
+  }
+
+  /** @throws {ServiceError} */
+  async register(registration: EdgeRegistration): Promise<void> {
+    await this.#call("PUT", "", registration);
+  }
+
+  /** @throws {ServiceError | TicketError} */
+  async attach(instance: string, name: string, ticket: Uint8Array): Promise<Attachment> {
+    const answer = await this.#call("POST", "/attach", {
+      instance,
+      name,
+      ticket: Buffer.from(ticket).toString("base64url"),
+    });
+    if (!isAttachment(answer)) throw new ServiceError("unavailable", "The service gave an answer that makes no sense.");
+    return answer;
+  }
+
+  /** @throws {ServiceError} */
+  async detach(instance: string, name: string, session: string): Promise<void> {
+    await this.#call("POST", "/detach", { instance, name, session });
+  }
+
+  async #call(method: string, path: string, body: unknown): Promise<unknown> {
+    let status: number;
+    let answer: unknown;
+    try {
+      const response = await fetch(`${this.#base()}/api/edges/${encodeURIComponent(this.#edge)}${path}`, {
+        method,
+        headers: { authorization: `Bearer ${this.#key}`, "content-type": "application/json" },
+        body: JSON.stringify(body),
+        signal: AbortSignal.timeout(API_TIMEOUT_MS),
+      });
+      status = response.status;
+      const text = await response.text();
+      answer = text === "" || text.length > API_BODY_MAX_BYTES ? undefined : JSON.parse(text);
+    } catch (cause) {
+      throw new ServiceError("unavailable", "The share service does not answer.", { cause });
+    }
+    if (status >= 200 && status < 300) return answer;
+    throw toError(status, answer);
+  }
+}
+
+function toError(status: number, answer: unknown): ServiceError | TicketError {
+  const error = (answer as { error?: { code?: unknown; message?: unknown } } | undefined)?.error;
+  const code = typeof error?.code === "string" ? error.code : "unavailable";
+  const message = typeof error?.message === "string" ? error.message : `The share service answered ${status}.`;
+  return code.startsWith("ticket-")
+    ? new TicketError(code as TicketErrorCode, message)
+    : new ServiceError(code as ServiceErrorCode, message);
+}
+
+function isAttachment(answer: unknown): answer is Attachment {
+  const fields = answer as Partial<Attachment> | undefined | null;
+  return typeof fields?.session === "string" && typeof fields.name === "string" && typeof fields.expiresAt === "number";
+}
