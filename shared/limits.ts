@@ -252,3 +252,12 @@ export const CERTIFICATE_BACKDATE_MS = 1 * HOUR;
 export const CERTIFICATE_RENEW_MS = 4 * DAY;
 /** The next certificate is announced this long before it is used, so that everybody has heard of its hash. */
 export const CERTIFICATE_ANNOUNCE_MS = 1 * HOUR;
+
+// --- Shared folders --------------------------------------------------------------------------------------------------
+
+/** Names in one path: deeper folders exist nowhere, deeper paths are an attack. */
+export const FOLDER_PATH_DEPTH_MAX = 64;
+/** Entries on one page of a folder: more is unreadable, and every one costs a look at the disk. */
+export const FOLDER_LISTING_MAX = 5000;
+/** Files looked at side by side for one page. */
+export const FOLDER_STAT_CONCURRENCY = 16;
