@@ -212,6 +212,10 @@ export const WORKERD_RESTART_FIRST_MS = 50;
 export const WORKERD_RESTART_MAX_MS = 10 * SECOND;
 /** Lines of workerd's output that are kept for the error message when it fails to start. */
 export const WORKERD_OUTPUT_KEPT_LINES = 40;
+/** How often an edge closes idle streams and ends expired shares. */
+export const EDGE_SWEEP_MS = 1 * SECOND;
+/** How often an edge looks whether its QUIC certificate is due for renewal. */
+export const CERTIFICATE_CHECK_MS = 1 * HOUR;
 /** First and longest wait before an agent tries again; each wait is jittered between half and all of it. */
 export const RECONNECT_FIRST_MS = 250;
 export const RECONNECT_MAX_MS = 5 * SECOND;
@@ -240,6 +244,8 @@ export const RUNNING_RECORD_TTL_MS = 14 * DAY;
 export const RUNNING_SWEEP_MAX = 500;
 /** A process on the same machine that lives answers within this. */
 export const ALIVE_PROBE_TIMEOUT_MS = 1 * SECOND;
+/** Processes that ask at the same time whether we live. */
+export const ALIVE_PROBES_MAX = 64;
 /** The secret that a service shares with its edges: shorter ones can be guessed. */
 export const SERVICE_KEY_MIN_CHARS = 16;
 /** Longer than any key; bounds what is read and compared. */
@@ -252,6 +258,10 @@ export const CERTIFICATE_BACKDATE_MS = 1 * HOUR;
 export const CERTIFICATE_RENEW_MS = 4 * DAY;
 /** The next certificate is announced this long before it is used, so that everybody has heard of its hash. */
 export const CERTIFICATE_ANNOUNCE_MS = 1 * HOUR;
+/** A server on the same machine or network accepts a connection within this. */
+export const PROBE_CONNECT_TIMEOUT_MS = 1500;
+/** A web server answers a probe within this, unless it is busy building a page. */
+export const PROBE_ANSWER_TIMEOUT_MS = 1500;
 
 // --- Shared folders --------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { connect, createServer } from "node:net";
-import { ALIVE_PROBE_TIMEOUT_MS } from "../../shared/limits.ts";
+import { ALIVE_PROBE_TIMEOUT_MS, ALIVE_PROBES_MAX } from "../../shared/limits.ts";
 
 const NONCE_CHARS = 32;
 
@@ -19,9 +19,11 @@ export interface LifeSign {
 export function giveLifeSign(): Promise<LifeSign & { close(): void }> {
   const nonce = randomBytes(NONCE_CHARS / 2).toString("hex");
   const server = createServer((socket) => {
-    socket.on("error", () => {});
+    socket.on("error", () => {}).resume();
+    socket.setTimeout(ALIVE_PROBE_TIMEOUT_MS, () => socket.destroy());
     socket.end(nonce);
   });
+  server.maxConnections = ALIVE_PROBES_MAX;
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(0, "127.0.0.1", () => {

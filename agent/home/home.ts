@@ -34,11 +34,20 @@ export class Home {
 
   /**
    * Takes this process's place in the memory of running shares.
-   * @throws {HomeError}
+   * @throws {HomeError} `home-unusable`
    */
   async claimRunning(key: ShareKey): Promise<RunningShare> {
+    const dir = join(this.dir, "running");
     const { claimRunning } = await import("./running.ts");
-    return claimRunning(join(this.dir, "running"), key);
+    try {
+      return await claimRunning(dir, key);
+    } catch (error) {
+      if (error instanceof HomeError) throw error;
+      throw new HomeError("home-unusable", `The memory of running shares in ${dir} cannot be used.`, {
+        hint: "Check who owns the directory and whether the disk is full, or set SPANWAY_HOME to another one.",
+        cause: error,
+      });
+    }
   }
 }
 

@@ -51,42 +51,44 @@ export async function claimRunning(dir: string, key: ShareKey): Promise<RunningS
   const sign = await giveLifeSign();
   const own: Record = { ...key, pid: process.pid, port: sign.port, nonce: sign.nonce };
   const hash = createHash("sha256").update(`${key.relay}\n${key.target}`).digest("hex").slice(0, 24);
+  let previousName: string | undefined;
   try {
     for (let slot = 0; slot < RUNNING_SLOTS_MAX; slot++) {
       const path = join(dir, `${hash}-${slot}.json`);
-      const previousName = await takeSlot(path, own);
-      if (previousName !== false) return new Claim(path, own, previousName, sign.close);
+      const cleared = await clearSlot(path);
+      // A name that was freed is ours, even if the slot itself goes to somebody faster.
+      previousName ??= cleared.name;
+      const record = previousName === undefined ? own : { ...own, name: previousName };
+      if (cleared.empty && await createFile(path, JSON.stringify(record))) {
+        return new Claim(path, own, previousName, sign.close);
+      }
     }
   } catch (error) {
     sign.close();
     throw error;
   }
   // So many at once: share all the same, only without a memory.
-  return new Claim(undefined, own, undefined, sign.close);
+  return new Claim(undefined, own, previousName, sign.close);
 }
 
-/** The name in a slot that was taken (or undefined when it was empty); false when it belongs to somebody alive. */
-async function takeSlot(path: string, own: Record): Promise<string | undefined | false> {
+/** Empties a slot whose process is dead. `name` is the one it had: whoever emptied the slot may use it. */
+async function clearSlot(path: string): Promise<{ empty: boolean; name?: string | undefined }> {
   const text = await readText(path, RUNNING_RECORD_MAX_BYTES);
-  let name: string | undefined;
-  if (text !== undefined) {
-    const record = parseRecord(text);
-    if (record !== undefined && await isAlive(record)) return false;
-    name = record?.name;
-    const aside = `${path}.${randomBytes(6).toString("hex")}`;
-    try {
-      await rename(path, aside);
-    } catch {
-      return false; // somebody else was faster
-    }
-    const taken = await readText(aside, RUNNING_RECORD_MAX_BYTES);
-    const same = taken === text;
-    // Somebody took the slot between our look and our rename: give it back.
-    if (!same && taken !== undefined) await createFile(path, taken);
-    await removeFile(aside);
-    if (!same) return false;
+  if (text === undefined) return { empty: true };
+  const record = parseRecord(text);
+  if (record !== undefined && await isAlive(record)) return { empty: false };
+  const aside = `${path}.${randomBytes(6).toString("hex")}`;
+  try {
+    await rename(path, aside);
+  } catch {
+    return { empty: false }; // somebody else was faster
   }
-  return await createFile(path, JSON.stringify({ ...own, ...(name === undefined ? {} : { name }) })) ? name : false;
+  const taken = await readText(aside, RUNNING_RECORD_MAX_BYTES);
+  const same = taken === text;
+  // Somebody took the slot between our look and our rename: give it back.
+  if (!same && taken !== undefined) await createFile(path, taken);
+  await removeFile(aside);
+  return same ? { empty: true, name: record?.name } : { empty: false };
 }
 
 class Claim implements RunningShare {
