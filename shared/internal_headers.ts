@@ -1,0 +1,15 @@
+/**
+ * Headers between the Worker and its edges. Visitors' headers with this prefix are dropped where they come in, so a
+ * request that carries them with the right key was made by a part of the service.
+ */
+
+export const INTERNAL_HEADER_PREFIX = "x-spanway-";
+
+/** The service key: whoever sends it may be believed about the visitor. */
+export const EDGE_KEY_HEADER = "x-spanway-edge-key";
+/** The visitor's IP address. */
+export const VISITOR_HEADER = "x-spanway-visitor";
+/** Worker to edge: the share that a request is for. */
+export const SHARE_HEADER = "x-spanway-share";
+/** Set on a request that the Worker has passed on: it must not be passed again. */
+export const PASSED_HEADER = "x-spanway-passed";

@@ -1,0 +1,96 @@
+import { ServiceError } from "../../shared/errors.ts";
+import { EDGE_CERT_HASHES_MAX, EDGE_FIELD_MAX_CHARS, SHARE_META_MAX_BYTES } from "../../shared/limits.ts";
+import type { EdgeReport } from "../edges/edge_registry.ts";
+import type { ShareMeta } from "../share/share_record.ts";
+import type { ShareWish } from "../share/share_state.ts";
+
+/** Reads the bodies of API requests. Everything throws ServiceError `bad-request` that says which field is wrong. */
+
+/** Names of edges: they stand in paths and storage keys. */
+const EDGE_ID = /^[a-z0-9][a-z0-9._-]{0,62}$/;
+
+/** Parses a JSON object. */
+export function parseObject(text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw badRequest("the body is not JSON");
+  }
+  return object(value, "the body");
+}
+
+export function parseWish(body: Record<string, unknown>): ShareWish {
+  const { expiresAt, chosen, meta } = body;
+  if (typeof expiresAt !== "number" || !Number.isFinite(expiresAt)) throw badRequest("expiresAt is not a time");
+  if (chosen !== undefined && typeof chosen !== "boolean") throw badRequest("chosen is neither true nor false");
+  return { expiresAt: Math.floor(expiresAt), chosen: chosen ?? false, meta: parseMeta(meta) };
+}
+
+function parseMeta(value: unknown): ShareMeta {
+  if (value === undefined) return {};
+  const meta = object(value, "meta");
+  for (const field of Object.values(meta)) {
+    if (!["string", "number", "boolean"].includes(typeof field)) throw badRequest("meta has nested fields");
+  }
+  if (new TextEncoder().encode(JSON.stringify(meta)).length > SHARE_META_MAX_BYTES) {
+    throw badRequest("meta is too large");
+  }
+  return meta as ShareMeta;
+}
+
+export function parseEdgeId(id: string): string {
+  if (!EDGE_ID.test(id)) throw badRequest("the edge's id is not made of a-z, 0-9, '.', '_' and '-'");
+  return id;
+}
+
+export function parseEdgeReport(body: Record<string, unknown>): EdgeReport {
+  const { certHashes } = body;
+  if (
+    !Array.isArray(certHashes) || certHashes.length > EDGE_CERT_HASHES_MAX ||
+    !certHashes.every((hash): hash is string => typeof hash === "string" && /^[0-9a-f]{64}$/.test(hash))
+  ) throw badRequest("certHashes is not a short list of SHA-256 in hex");
+  return {
+    instance: textField(body, "instance"),
+    region: textField(body, "region"),
+    url: urlField(body, "url", ["https:"]),
+    ws: urlField(body, "ws", ["ws:", "wss:"]),
+    certHashes,
+    origin: new URL(urlField(body, "origin", ["http:", "https:"])).origin,
+  };
+}
+
+/** A text that is not empty and of one line. */
+export function textField(body: Record<string, unknown>, field: string, maxChars = EDGE_FIELD_MAX_CHARS): string {
+  const value = body[field];
+  if (typeof value !== "string" || value.length === 0 || value.length > maxChars || /[^\x20-\x7e]/.test(value)) {
+    throw badRequest(`${field} is not a short text`);
+  }
+  return value;
+}
+
+function urlField(body: Record<string, unknown>, field: string, schemes: readonly string[]): string {
+  const value = textField(body, field);
+  if (!URL.canParse(value) || !schemes.includes(new URL(value).protocol)) {
+    throw badRequest(`${field} is not a URL with ${schemes.join(" or ")}`);
+  }
+  return value;
+}
+
+/** base64url without padding (RFC 4648, section 5) to bytes. */
+export function parseBase64Url(text: string): Uint8Array {
+  if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) throw badRequest("the ticket is not base64url");
+  const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  return Uint8Array.from(binary, (char) => char.charCodeAt(0));
+}
+
+export function badRequest(fault: string): ServiceError {
+  return new ServiceError("bad-request", `The request cannot be understood: ${fault}.`, {
+    hint: "Use the same version of spanway on both sides.",
+  });
+}
+
+function object(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw badRequest(`${what} is not an object`);
+  return value as Record<string, unknown>;
+}

@@ -1,0 +1,59 @@
+import { Hono } from "hono";
+import { ServiceError } from "../../shared/errors.ts";
+import { checkName } from "../../shared/names.ts";
+import type { TicketClaims } from "../../shared/ticket/ticket.ts";
+import { requestTicket, visitorAddress } from "../access.ts";
+import type { Context } from "../context.ts";
+import { edgeInfo } from "../edges/edge_registry.ts";
+import { edgesObject, liveEdges } from "../edges/edge_list.ts";
+import { shareUrl } from "../host.ts";
+import { unpack } from "../outcome.ts";
+import { registeredShare, shareObject } from "../share/shares.ts";
+import { parseObject, parseWish } from "./input.ts";
+
+/** What devices ask of the service about their shares. */
+export const shares = new Hono<Context>();
+
+shares.post("/", async (c) => {
+  const { env, settings } = c.env;
+  const ticket = await requestTicket(c.req.raw, { role: "share" }, settings);
+  const wish = parseWish(parseObject(await c.req.text()));
+  const edges = unpack(await edgesObject(env).admit(ticket.issuer, visitorAddress(c.req.raw, settings)));
+  if (edges.length === 0) {
+    throw new ServiceError("unavailable", "No edge of this service is running.", { hint: "Try again in a moment." });
+  }
+  const { created, expiresAt } = unpack(await shareObject(env, ticket.name).claim(ticket, wish));
+  return c.json(
+    {
+      name: ticket.name,
+      url: shareUrl(ticket.name, ticket.audience, settings),
+      expiresAt,
+      edges: edges.map(edgeInfo),
+    },
+    created ? 201 : 200,
+  );
+});
+
+shares.get("/:name", async (c) => {
+  const { ticket, share } = await owned(c.req.raw, c.req.param("name"), c.env);
+  const { attachment, state, ...status } = unpack(await share.show(ticket));
+  const edges = await liveEdges(c.env.env);
+  const edge = edges.find(({ id, instance }) => id === attachment?.edge.id && instance === attachment.edge.instance);
+  return c.json({
+    ...status,
+    url: shareUrl(ticket.name, ticket.audience, c.env.settings),
+    state: state === "attached" && edge === undefined ? "away" : state,
+    ...(edge === undefined ? {} : { edge: { id: edge.id, region: edge.region }, attachedAt: attachment!.at }),
+  });
+});
+
+shares.delete("/:name", async (c) => {
+  const { ticket, share } = await owned(c.req.raw, c.req.param("name"), c.env);
+  unpack(await share.end(ticket));
+  return c.body(null, 204);
+});
+
+async function owned(request: Request, name: string, { env, settings }: Context["Bindings"]) {
+  const ticket: TicketClaims = await requestTicket(request, { role: "owner", name: checkName(name) }, settings);
+  return { ticket, share: await registeredShare(env, name) };
+}

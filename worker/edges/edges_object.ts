@@ -1,0 +1,75 @@
+import { DurableObject } from "cloudflare:workers";
+import { ServiceError } from "../../shared/errors.ts";
+import {
+  EDGES_MAX,
+  REGISTRATION_BUCKETS_MAX,
+  REGISTRATIONS_PER_ADDRESS_BURST,
+  REGISTRATIONS_PER_ADDRESS_REFILL_MS,
+  REGISTRATIONS_PER_KEY_BURST,
+  REGISTRATIONS_PER_KEY_REFILL_MS,
+} from "../../shared/limits.ts";
+import type { Env } from "../env.ts";
+import { type Outcome, outcome } from "../outcome.ts";
+import { EdgeRegistry, type EdgeReport, type KnownEdge } from "./edge_registry.ts";
+import { addressGroup, TokenBuckets } from "./token_buckets.ts";
+
+const PREFIX = "edge:";
+
+/**
+ * The one Durable Object that knows the edges. Every registration of a share comes by here for the list of edges anyhow,
+ * so registrations are counted here too; the counts live in memory only.
+ */
+export class Edges extends DurableObject<Env> {
+  #registry = new EdgeRegistry([]);
+  readonly #byAddress = new TokenBuckets({
+    burst: REGISTRATIONS_PER_ADDRESS_BURST,
+    refillMs: REGISTRATIONS_PER_ADDRESS_REFILL_MS,
+    max: REGISTRATION_BUCKETS_MAX,
+  });
+  readonly #byKey = new TokenBuckets({
+    burst: REGISTRATIONS_PER_KEY_BURST,
+    refillMs: REGISTRATIONS_PER_KEY_REFILL_MS,
+    max: REGISTRATION_BUCKETS_MAX,
+  });
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    ctx.blockConcurrencyWhile(async () => {
+      const stored = await ctx.storage.list<KnownEdge>({ prefix: PREFIX, limit: EDGES_MAX });
+      this.#registry = new EdgeRegistry(stored.values());
+    });
+  }
+
+  /** Takes an edge's report. */
+  async report(id: string, report: EdgeReport): Promise<Outcome<void>> {
+    const taken = outcome(() => this.#registry.report(id, report, Date.now()));
+    if (!taken.ok) return taken;
+    const { edge, forgotten } = taken.value;
+    const { storage } = this.ctx;
+    await Promise.all([
+      storage.put(PREFIX + id, edge),
+      forgotten.length === 0 ? undefined : storage.delete(forgotten.map((gone) => PREFIX + gone)),
+    ]);
+    return { ok: true, value: undefined };
+  }
+
+  /** The edges that are there. */
+  live(): KnownEdge[] {
+    return this.#registry.live(Date.now());
+  }
+
+  /** Counts a registration by `key` (fingerprint) from `address`, if known, and returns the edges that are there. */
+  admit(key: string, address: string | undefined): Outcome<KnownEdge[]> {
+    return outcome(() => {
+      const now = Date.now();
+      const wait = (address === undefined ? 0 : this.#byAddress.take(addressGroup(address), now)) ||
+        this.#byKey.take(key, now);
+      if (wait > 0) {
+        throw new ServiceError("rate-limited", "Too many shares were registered from here in a short time.", {
+          hint: `Try again in ${Math.ceil(wait / 1000)} s.`,
+        });
+      }
+      return this.#registry.live(now);
+    });
+  }
+}
