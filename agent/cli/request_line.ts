@@ -13,6 +13,8 @@ export interface RequestLog {
   readonly ms: number;
   /** Why it went wrong, in a word or two of ours, such as the code of an error. */
   readonly note?: string;
+  readonly bytesIn?: number;
+  readonly bytesOut?: number;
 }
 
 const METHOD_WIDTH = 7;
