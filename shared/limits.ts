@@ -31,7 +31,7 @@ export const CBOR_MAX_ITEMS = 4096;
 /** Buffer of a read that waits: what an idle stream costs. */
 export const READ_IDLE_BYTES = 2 * KiB;
 /** Buffer of a read while data keeps coming. */
-export const READ_BULK_BYTES = 128 * KiB;
+export const READ_BULK_BYTES = 64 * KiB;
 /** Bytes queued for one stream before its producer is asked to wait. */
 export const STREAM_QUEUE_BYTES = 256 * KiB;
 
@@ -59,8 +59,12 @@ export const DATAGRAM_QUEUE_MAX = 256;
 export const CLOSE_REASON_MAX_BYTES = 1 * KiB;
 /** In-memory sessions: a datagram as large as the smallest QUIC path surely carries. */
 export const MEMORY_DATAGRAM_MAX_BYTES = 1200;
-/** QMux: what one session may have in flight towards us. */
-export const QMUX_SESSION_WINDOW_BYTES = 16 * MiB;
+/**
+ * QMux: what one session may have in flight towards us in all: in effect no bound, as in QUIC. With a finite one the
+ * library loses credit whenever a reader cancels in full flow (16 MiB: the session stands still after 16 of them), and
+ * a few stuck readers stop everybody. SESSION_STREAMS_MAX and the stream window bound the memory.
+ */
+export const QMUX_SESSION_WINDOW_BYTES = 2 ** 50;
 /** QMux: what one stream may have in flight: far below the session window, so that a stuck stream stops only itself. */
 export const QMUX_STREAM_WINDOW_BYTES = 1 * MiB;
 /** QMux: bytes handed to the WebSocket before writes wait, on a fast path. */
@@ -166,6 +170,8 @@ export const TICKET_AUDIENCE_MAX_CHARS = 270;
 
 /** Body of an API request. */
 export const API_BODY_MAX_BYTES = 64 * KiB;
+/** A body beyond that is read on and thrown away up to here, so that the sender gets to read why. */
+export const API_BODY_DISCARD_MAX_BYTES = 1 * MiB;
 /** One call to the service's API. */
 export const API_TIMEOUT_MS = 10 * SECOND;
 /** An edge that was not heard of for this long is not handed to agents. */

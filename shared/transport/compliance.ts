@@ -34,7 +34,13 @@ export function complianceCases(
   connect: () => Promise<CompliancePair>,
   capabilities: Partial<Capabilities> = {},
 ): ComplianceCase[] {
-  const able: Capabilities = { readsEndCleanly: true, datagrams: true, closeDetails: true, ...capabilities };
+  const able: Capabilities = {
+    readsEndCleanly: true,
+    datagrams: true,
+    closeDetails: true,
+    abortsAtOnce: true,
+    ...capabilities,
+  };
   const cases = [...STREAM_CASES, ...DATAGRAM_CASES, ...CLOSE_CASES];
   return cases.filter((item) => item.needs === undefined || able[item.needs]).map((item) => ({
     name: `${transport}: ${item.name}`,

@@ -14,7 +14,7 @@ import {
   readSome,
   roundTrip,
   within,
-  writesFail,
+  writeUntilFailure,
 } from "./compliance_tools.ts";
 import type { Session } from "./transport.ts";
 
@@ -130,17 +130,17 @@ async function endInMidStream(client: Session, server: Session, able: Capabiliti
     const reader = accepted.readable.getReader();
     await readSome(reader, 1);
     // Nobody reads on: this writer gets stuck, then fails.
-    ends.push(writesFail(writer, CHUNK));
+    ends.push(writeUntilFailure(writer, CHUNK));
     ends.push(readsEnd(opened.readable.getReader(), able.readsEndCleanly));
-    ends.push(writesFail(accepted.writable.getWriter(), CHUNK));
+    ends.push(writeUntilFailure(accepted.writable.getWriter(), CHUNK));
     const unseen = await opener.openStream();
     const unseenWriter = unseen.writable.getWriter();
     await unseenWriter.write(CHUNK);
-    ends.push(writesFail(unseenWriter, CHUNK));
+    ends.push(writeUntilFailure(unseenWriter, CHUNK));
   }
   end();
   await within(Promise.all([client.closed, server.closed]), "both ends");
-  await Promise.all(ends);
+  await within(Promise.all(ends), "the end of every read and write");
   await refuses(client);
   await refuses(server);
 }

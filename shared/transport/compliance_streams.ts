@@ -13,6 +13,7 @@ import {
   sha256,
   within,
   writeAll,
+  writeUntilFailure,
 } from "./compliance_tools.ts";
 import type { BidiStream } from "./transport.ts";
 
@@ -192,20 +193,56 @@ export const STREAM_CASES: readonly CaseDefinition[] = [
     },
   },
   {
-    name: "a reader who cancels fails its writer, and nobody else",
+    name: "24 readers who stop, then cancel, leave the rest alone",
     async run({ client, server }) {
-      const stream = await client.openStream();
-      const writer = stream.writable.getWriter();
-      await writer.write(pattern(10));
-      const accepted = await accept(server);
-      const failed = (async () => {
-        const chunk = pattern(64 * KiB);
-        for (;;) await writer.write(chunk);
-      })().then(() => {}, () => {});
-      await accepted.readable.cancel();
-      await within(failed, "the failure of the writer");
+      const chunk = pattern(64 * KiB);
+      const writers: Promise<unknown>[] = [];
+      const away: BidiStream[] = [];
+      for (let i = 0; i < 24; i++) {
+        const writer = (await client.openStream()).writable.getWriter();
+        await writer.write(chunk);
+        away.push(await accept(server));
+        writers.push(writeUntilFailure(writer, chunk));
+      }
+      assert.ok(await pendingFor(Promise.race(writers), STUCK_MS), "a writer failed while its reader was away");
       void echoServer(server);
-      await roundTrip(client, pattern(1000));
+      await roundTrip(client, pattern(1 * MiB, 6));
+      await Promise.all(away.map((stream) => stream.readable.cancel()));
+      await within(Promise.all(writers), "the failure of the writers");
+      await roundTrip(client, pattern(1 * MiB, 7));
+    },
+  },
+  {
+    name: "60 readers who cancel in full flow use up nothing",
+    async run({ client, server }) {
+      const chunk = pattern(256 * KiB);
+      for (let i = 0; i < 60; i++) {
+        const writer = (await client.openStream()).writable.getWriter();
+        const writing = writeUntilFailure(writer, chunk);
+        const accepted = await accept(server);
+        const reader = accepted.readable.getReader();
+        await readSome(reader, 1 * KiB);
+        await within(reader.cancel(), "cancelling");
+        await within(writing, "the failure of the writer");
+        await accepted.writable.close();
+      }
+      void echoServer(server);
+      await roundTrip(client, pattern(3 * MiB, 8));
+    },
+  },
+  {
+    name: "a writer who waits for its reader can abort",
+    needs: "abortsAtOnce",
+    async run({ client, server }) {
+      const writer = (await client.openStream()).writable.getWriter();
+      const chunk = pattern(64 * KiB);
+      await writer.write(chunk);
+      const accepted = await accept(server);
+      const writing = writeUntilFailure(writer, chunk);
+      assert.ok(await pendingFor(writing, STUCK_MS), "the writer failed while its reader was away");
+      await within(writer.abort(), "aborting");
+      await within(writing, "the end of the write that waited");
+      await within(accepted.readable.pipeTo(new WritableStream()), "the end of the peer's reads");
     },
   },
   {

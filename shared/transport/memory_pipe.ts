@@ -41,13 +41,17 @@ export class MemoryPipe {
         this.#wanted = true;
         this.#deliver();
       },
-      cancel: () => this.#break(new TransportError("stream-cut", "the reader went away")),
+      cancel: () => {
+        const error = new TransportError("stream-cut", "the reader went away");
+        this.#break(error);
+        this.#sink.error(error);
+      },
     });
     this.writable = new WritableStream({
       start: (controller) => {
         this.#sink = controller;
         // A write that waits for room must not hold up the abort.
-        controller.signal.addEventListener("abort", () => this.abort());
+        controller.signal.addEventListener("abort", () => this.#abort());
       },
       write: (chunk) => this.#write(chunk),
       close: () => {
@@ -62,13 +66,17 @@ export class MemoryPipe {
   cut(error: Error): void {
     if (this.#broken !== undefined) return;
     this.#break(error);
+    // Has no effect on a writable that has ended already.
+    this.#sink.error(error);
     this.#endReads();
   }
 
   /** The writer gave up: reads end, as they do after an ordinary end. */
-  abort(): void {
+  #abort(): void {
+    if (this.#broken !== undefined) return;
     this.#announce();
-    this.cut(new TransportError("stream-cut", "the writer gave up"));
+    this.#break(new TransportError("stream-cut", "the writer gave up"));
+    this.#endReads();
   }
 
   async #write(chunk: Uint8Array): Promise<void> {
@@ -114,8 +122,6 @@ export class MemoryPipe {
     this.#broken = error;
     this.#chunks = [];
     this.#buffered = 0;
-    // Has no effect on a writable that has ended already.
-    this.#sink.error(error);
     this.#wakeWriter();
     this.#onDone();
   }

@@ -12,5 +12,5 @@ for (
         await close();
       },
     };
-  }, { readsEndCleanly: false })
+  }, { readsEndCleanly: false, abortsAtOnce: false })
 ) Deno.test(name, run);
