@@ -9,9 +9,11 @@ import { ORIGIN_CONNECT_TIMEOUT_MS, ORIGIN_HEAD_TIMEOUT_MS, ORIGIN_IDLE_SOCKETS_
 /** The HTTP server that a share leads to. */
 export interface OriginAddress {
   readonly protocol: "http:" | "https:";
-  /** Name or IP address, without brackets. */
+  /** The name for Host and certificates: a name or IP address, without brackets. */
   readonly host: string;
   readonly port: number;
+  /** What to connect to, when it is not `host`. */
+  readonly address?: string;
 }
 
 export interface OriginOptions {
@@ -19,6 +21,8 @@ export interface OriginOptions {
   readonly hostHeader: { mode: "rewrite" } | { mode: "keep" } | { mode: "value"; value: string };
   /** Take any certificate. */
   readonly insecure?: boolean;
+  /** Fields added to every request. */
+  readonly headers?: readonly string[];
   readonly connectTimeoutMs?: number;
   readonly headTimeoutMs?: number;
 }
@@ -64,10 +68,10 @@ export class Origin {
   }
 
   #open(head: RequestHead, upgrade: boolean): ClientRequest {
-    const { protocol, host, port } = this.#address;
+    const { protocol, host, port, address } = this.#address;
     const request = protocol === "https:" ? https.request : http.request;
     return request({
-      host,
+      host: address ?? host,
       port,
       ...(protocol === "https:" && !isIpLiteral(host) ? { servername: host } : {}),
       method: head.method,
@@ -80,14 +84,15 @@ export class Origin {
   }
 
   #toOrigin(headers: readonly string[]): string[] {
-    const { hostHeader } = this.#options;
-    if (hostHeader.mode === "keep") return [...headers];
+    const { hostHeader, headers: own = [] } = this.#options;
+    if (hostHeader.mode === "keep") return [...headers, ...own];
     const value = hostHeader.mode === "value" ? hostHeader.value : this.#hostValue;
     const out: string[] = [];
     for (let i = 0; i + 1 < headers.length; i += 2) {
       const isHost = headers[i]!.length === 4 && headers[i]!.toLowerCase() === "host";
       out.push(headers[i]!, isHost ? value : headers[i + 1]!);
     }
+    out.push(...own);
     return out;
   }
 

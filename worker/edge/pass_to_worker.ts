@@ -2,26 +2,20 @@ import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { forwardRequestHeaders, forwardResponseHeaders, type VisitorFacts } from "../../shared/http/forward.ts";
 import { sendProblem, writeProblem } from "./send_problem.ts";
+import type { ServiceAddress } from "./service_client.ts";
 import { originForm, rawHead } from "./visit.ts";
-
-/** Where the Worker listens and how an edge proves that it is one. */
-export interface WorkerAddress {
-  /** Host and port, or undefined while the Worker is restarting. */
-  at(): { readonly host: string; readonly port: number } | undefined;
-  readonly key: string;
-}
 
 /** Carries requests that are not for a share attached here to the Worker, body by body, both ways. */
 export class WorkerPass {
-  readonly #worker: WorkerAddress;
+  readonly #worker: ServiceAddress;
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 256, maxFreeSockets: 16 });
 
-  constructor(worker: WorkerAddress) {
+  constructor(worker: ServiceAddress) {
     this.#worker = worker;
   }
 
   request(req: IncomingMessage, res: ServerResponse, visitor: VisitorFacts): void {
-    const at = this.#worker.at();
+    const at = this.#worker.url();
     if (at === undefined) return sendProblem(req, res, "unavailable", undefined);
     const out = http.request({
       ...this.#options(req, at, visitor, false),
@@ -51,7 +45,7 @@ export class WorkerPass {
 
   upgrade(req: IncomingMessage, socket: Duplex, early: Uint8Array, visitor: VisitorFacts): void {
     socket.on("error", () => {});
-    const at = this.#worker.at();
+    const at = this.#worker.url();
     if (at === undefined) return writeProblem(req, socket, "unavailable", undefined);
     const out = http.request({ ...this.#options(req, at, visitor, true), agent: false });
     out.on("error", () => writeProblem(req, socket, "unavailable", undefined));
@@ -79,9 +73,9 @@ export class WorkerPass {
     this.#agent.destroy();
   }
 
-  #options(req: IncomingMessage, at: { host: string; port: number }, visitor: VisitorFacts, upgrade: boolean) {
+  #options(req: IncomingMessage, at: URL, visitor: VisitorFacts, upgrade: boolean) {
     return {
-      host: at.host,
+      host: at.hostname,
       port: at.port,
       method: req.method,
       path: originForm(req.url ?? "/"),

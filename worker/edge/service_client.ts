@@ -2,6 +2,14 @@ import { Buffer } from "node:buffer";
 import { ServiceError, type ServiceErrorCode, TicketError, type TicketErrorCode } from "../../shared/errors.ts";
 import { API_BODY_MAX_BYTES, API_TIMEOUT_MS } from "../../shared/limits.ts";
 
+/** Where the service's Worker answers. */
+export interface ServiceAddress {
+  /** Its URL, or undefined while it is restarting: an embedded Worker changes its port then. */
+  url(): URL | undefined;
+  /** The secret that the service and its edges share. */
+  readonly key: string;
+}
+
 /** What an edge tells the service about itself. */
 export interface EdgeRegistration {
   readonly instance: string;
@@ -24,14 +32,11 @@ export interface Attachment {
 
 /** The edge's client of the Worker's API. Every call ends within API_TIMEOUT_MS. */
 export class ServiceClient {
-  readonly #base: () => string;
-  readonly #key: string;
+  readonly #service: ServiceAddress;
   readonly #edge: string;
 
-  /** `base` gives the Worker's URL at the time of a call: an embedded Worker changes its port when it restarts. */
-  constructor(base: () => string, key: string, edge: string) {
-    this.#base = base;
-    this.#key = key;
+  constructor(service: ServiceAddress, edge: string) {
+    this.#service = service;
     this.#edge = edge;
   }
 
@@ -60,9 +65,11 @@ export class ServiceClient {
     let status: number;
     let answer: unknown;
     try {
-      const response = await fetch(`${this.#base()}/api/edges/${encodeURIComponent(this.#edge)}${path}`, {
+      const base = this.#service.url();
+      if (base === undefined) throw new ServiceError("unavailable", "The share service is restarting.");
+      const response = await fetch(new URL(`/api/edges/${encodeURIComponent(this.#edge)}${path}`, base), {
         method,
-        headers: { authorization: `Bearer ${this.#key}`, "content-type": "application/json" },
+        headers: { authorization: `Bearer ${this.#service.key}`, "content-type": "application/json" },
         body: JSON.stringify(body),
         signal: AbortSignal.timeout(API_TIMEOUT_MS),
       });

@@ -1,0 +1,61 @@
+import { generateName } from "../../shared/names.ts";
+import { secureRandom } from "../../shared/random.ts";
+import type { CommandContext } from "../cli/context.ts";
+import type { ShareOptions } from "../cli/options.ts";
+import { type OpenTarget, openTarget } from "../target/open_target.ts";
+import { connectEdge } from "./connect_edge.ts";
+import { observed } from "./observe.ts";
+import { serveSession } from "./serve_session.ts";
+import { ServiceApi } from "./service_api.ts";
+import { ShareController } from "./share_controller.ts";
+import { ShareReport } from "./share_report.ts";
+import { sleep } from "./sleep.ts";
+
+/**
+ * `spanway share`: shares a target until the signal aborts or the share expires.
+ * @throws {SpanwayError} when there is nothing to share, or the service refuses
+ */
+export async function runShare(options: ShareOptions, context: CommandContext): Promise<void> {
+  const target = await openTarget({ ...options, excluded: [context.home.dir] });
+  try {
+    await shareTarget(target, options, context);
+  } finally {
+    target.close();
+  }
+}
+
+/** Shares an open target until the signal aborts or the share expires. */
+export async function shareTarget(
+  target: OpenTarget,
+  options: Omit<ShareOptions, "target">,
+  context: CommandContext,
+): Promise<void> {
+  const { home, output, signal } = context;
+  const identity = await home.identity();
+  const running = await home.claimRunning({ relay: options.relay.origin, target: target.key });
+  const api = new ServiceApi({ relay: options.relay, identity, now: Date.now, random: secureRandom });
+  const chosen = options.name !== undefined;
+  const expiresAt = Date.now() + options.expiresMs;
+  const report = new ShareReport(output, options, target, identity.fingerprint);
+  const handler = observed(target.handle, () => performance.now(), (request) => report.request(request));
+  const controller = new ShareController(options.name ?? running.previousName ?? generateName(secureRandom), {
+    now: Date.now,
+    random: Math.random,
+    sleep,
+    async register(name) {
+      const registration = await api.register(name, { expiresAt, chosen });
+      await running.remember(name);
+      return registration;
+    },
+    unregister: (name) => api.unregister(name),
+    connect: connectEdge,
+    ticket: (name) => api.ticket("share", name),
+    otherName: () => (chosen ? undefined : generateName(secureRandom)),
+    serve: (session) => serveSession(session, handler),
+  }, (event) => report.event(event));
+  try {
+    report.ended(await controller.run(signal));
+  } finally {
+    await running.forget();
+  }
+}

@@ -1,0 +1,112 @@
+import { formatDuration } from "../cli/duration.ts";
+import type { ShareOptions } from "../cli/options.ts";
+import type { Output, Pair } from "../cli/output.ts";
+import type { OpenTarget } from "../target/open_target.ts";
+import { hostPort } from "../target/target.ts";
+import type { RequestRecord } from "./observe.ts";
+import type { Registration, ShareEnd, ShareEvent } from "./share_controller.ts";
+
+/** Says what happens to a share, to people and to programs. */
+export class ShareReport {
+  readonly #output: Output;
+  readonly #options: Omit<ShareOptions, "target">;
+  readonly #target: OpenTarget;
+  /** The fingerprint of the device, the second half of the share's code. */
+  readonly #fingerprint: string;
+  #ready = false;
+  #requests = 0;
+
+  constructor(output: Output, options: Omit<ShareOptions, "target">, target: OpenTarget, fingerprint: string) {
+    this.#output = output;
+    this.#options = options;
+    this.#target = target;
+    this.#fingerprint = fingerprint;
+  }
+
+  /** A change in the state of the share. */
+  event(event: ShareEvent): void {
+    const output = this.#output;
+    switch (event.event) {
+      case "registered":
+        return;
+      case "attached":
+        if (!this.#ready) this.#announce(event.registration, event.edge.id);
+        else output.line(output.colors.green(`Back on the air: ${event.registration.url}`));
+        output.event("path", {
+          state: "attached",
+          transport: event.transport,
+          edge: event.edge.id,
+          region: event.edge.region,
+          ...(event.fallback === undefined ? {} : { fallback: event.fallback }),
+        });
+        if (event.fallback !== undefined) {
+          output.warn(
+            `UDP does not get through (${event.fallback}): the share runs over WebSocket instead.`,
+            "It works, with more delay. Allow outgoing UDP to the relay's port for full speed.",
+          );
+        }
+        return;
+      case "lost":
+        output.event("path", { state: "lost", code: event.code, message: event.message, retryInMs: event.retryInMs });
+        output.warn(`${event.message} Trying again in ${(event.retryInMs / 1000).toFixed(1)} s.`);
+        return;
+    }
+  }
+
+  /** A request that has ended. */
+  request(record: RequestRecord): void {
+    this.#requests++;
+    this.#output.request({
+      method: record.method,
+      path: record.path,
+      status: record.status,
+      ms: record.ms,
+      bytesIn: record.bytesIn,
+      bytesOut: record.bytesOut,
+      ...(record.error === undefined ? {} : { note: record.error }),
+    });
+  }
+
+  /** The share is over. */
+  ended(end: ShareEnd): void {
+    const output = this.#output;
+    output.event("closed", { reason: end, requests: this.#requests });
+    const served = `${this.#requests} request${this.#requests === 1 ? "" : "s"} served`;
+    output.line(end === "expired" ? `The share has expired; ${served}.` : `The share has ended; ${served}.`);
+  }
+
+  #announce(registration: Registration, edge: string): void {
+    this.#ready = true;
+    const output = this.#output;
+    const { name, url, expiresAt } = registration;
+    output.event("ready", {
+      name,
+      code: `${name}#${this.#fingerprint}`,
+      url,
+      expiresAt,
+      edge,
+      relay: this.#options.relay.origin,
+    });
+    const until = new Date(expiresAt);
+    const pairs: Pair[] = [
+      ["URL", url, output.colors.cyan],
+      ["Shared", this.#target.label],
+      ["Until", `${until.toLocaleTimeString()} (${formatDuration(this.#options.expiresMs)} from now)`],
+    ];
+    const ports = (protocol: string) =>
+      this.#target.found.filter((server) => server.protocol === protocol).map(({ host, port }) => hostPort(host, port));
+    const http = ports("http:");
+    const https = ports("https:");
+    if (http.length > 0) pairs.push(["Local HTTP", http.join(", ")]);
+    if (https.length > 0) pairs.push(["Local HTTPS", https.join(", ")]);
+    output.line();
+    output.pairs(pairs);
+    output.line();
+    if (!this.#target.listening) {
+      output.warn(`Nothing answers at ${this.#target.label} yet.`, "Visitors see an error page until it does.");
+    }
+    output.note("Anyone with the URL can open it. Ctrl-C ends the share.");
+    if (this.#options.qr) void output.qr(url);
+    output.line();
+  }
+}
