@@ -95,18 +95,17 @@ export const H3_SETTINGS_MAX_BYTES = 1 * KiB;
 export const H3_SKIP_MAX_BYTES = 64 * KiB;
 /** Unidirectional streams a peer may have open: three of HTTP/3, and room for those that are refused. */
 export const H3_UNI_STREAMS_MAX = 32;
-/** Streams whose header has not arrived; beyond it no more are taken from the connection. */
-export const H3_HEADERLESS_STREAMS_MAX = 256;
-/** Streams that came before their session was accepted. */
-export const H3_EARLY_STREAMS_MAX = 16;
+/** Streams whose header has not arrived, or not their session; beyond it no more are taken from the connection. */
+export const H3_UNSORTED_STREAMS_MAX = 256;
 /** How long a closed session waits for the peer to have read why. */
 export const H3_CLOSE_LINGER_MS = 1 * SECOND;
 /** A broken CONNECT stream waits this long for the end of its connection, which tells the cause. */
 export const H3_RESET_GRACE_MS = 100;
 /** Buffer of the read that waits on the CONNECT stream and of those on control streams. */
 export const H3_READ_BYTES = 128;
-/** Handshakes and requests for sessions in progress on one listener; beyond it connections are refused. */
-export const H3_PENDING_MAX = 512;
+/** Handshakes and requests for sessions in progress on one listener; beyond it connections are refused. A forged first
+ * packet holds a place until SESSION_IDLE_TIMEOUT_MS is over. */
+export const H3_PENDING_MAX = 2048;
 /** Callers who wait for stream credit on one session. */
 export const H3_OPEN_WAITERS_MAX = 1024;
 /** Datagrams handed to QUIC and not sent yet; beyond it they are dropped. */

@@ -1,6 +1,4 @@
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
-import { API_BODY_MAX_BYTES } from "../shared/limits.ts";
 import { audiences, showsServiceKey } from "./access.ts";
 import { edges } from "./api/edges.ts";
 import { errorJson, errorResponse } from "./api/errors.ts";
@@ -17,18 +15,6 @@ import { visit } from "./visitor/visitor.ts";
 /** The service at its bare domain: the API in JSON, and a page for people. */
 const app = new Hono<Context>();
 
-app.use(
-  "/api/*",
-  bodyLimit({
-    maxSize: API_BODY_MAX_BYTES,
-    onError: () =>
-      errorJson(413, {
-        code: "bad-request",
-        message: `The body of the request is larger than ${API_BODY_MAX_BYTES} bytes.`,
-        hint: undefined,
-      }),
-  }),
-);
 app.route("/api/service", service);
 app.route("/api/shares", shares);
 app.route("/api/edges", edges);

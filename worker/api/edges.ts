@@ -3,11 +3,12 @@ import { ServiceError } from "../../shared/errors.ts";
 import { checkName } from "../../shared/names.ts";
 import { readTicket, requireServiceKey } from "../access.ts";
 import type { Context } from "../context.ts";
-import { edgesObject } from "../edges/edge_list.ts";
+import { edgesObject, liveEdge } from "../edges/edge_list.ts";
 import { nameIndex } from "../names/name_index.ts";
 import { unpack } from "../outcome.ts";
 import { registeredShare, shareObject } from "../share/shares.ts";
-import { badRequest, parseEdgeId, parseEdgeReport, parseObject, textField } from "./input.ts";
+import { readObject } from "./body.ts";
+import { badRequest, parseEdgeId, parseEdgeReport, textField } from "./input.ts";
 
 /** What edges report and ask. All of it needs the service key. */
 export const edges = new Hono<Context>();
@@ -18,7 +19,7 @@ edges.use(async (c, next) => {
 });
 
 edges.put("/:id", async (c) => {
-  const report = parseEdgeReport(parseObject(await c.req.text()));
+  const report = parseEdgeReport(await readObject(c.req.raw));
   unpack(await edgesObject(c.env.env).report(parseEdgeId(c.req.param("id")), report));
   return c.body(null, 204);
 });
@@ -26,13 +27,13 @@ edges.put("/:id", async (c) => {
 edges.post("/:id/attach", async (c) => {
   const { env, settings } = c.env;
   const id = parseEdgeId(c.req.param("id"));
-  const body = parseObject(await c.req.text());
+  const body = await readObject(c.req.raw);
   const instance = textField(body, "instance");
   const name = checkName(textField(body, "name"));
   if (typeof body.ticket !== "string") throw badRequest("ticket is not a text");
   // The audience is checked by the share, which knows by what address its owner reached the service.
   const ticket = await readTicket(body.ticket, { role: "share", name });
-  const edge = (await edgesObject(env).live()).find((known) => known.id === id && known.instance === instance);
+  const edge = await liveEdge(env, { id, instance });
   if (edge === undefined) {
     throw new ServiceError("unavailable", `The edge ${id} has not reported since it started.`, {
       hint: "Report the edge first.",
@@ -47,7 +48,7 @@ edges.post("/:id/attach", async (c) => {
 edges.post("/:id/detach", async (c) => {
   const { env } = c.env;
   const id = parseEdgeId(c.req.param("id"));
-  const body = parseObject(await c.req.text());
+  const body = await readObject(c.req.raw);
   const instance = textField(body, "instance");
   const name = checkName(textField(body, "name"));
   const session = textField(body, "session");

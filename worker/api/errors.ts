@@ -1,4 +1,5 @@
 import { ServiceError, type ServiceErrorCode, SpanwayError, TicketError } from "../../shared/errors.ts";
+import { BodyTooLargeError } from "./body.ts";
 
 const STATUS: Readonly<Record<ServiceErrorCode, number>> = {
   "bad-request": 400,
@@ -15,6 +16,7 @@ const STATUS: Readonly<Record<ServiceErrorCode, number>> = {
 /** The answer of the API to anything that was thrown. What is not ours is logged and told without details. */
 export function errorResponse(error: unknown): Response {
   if (error instanceof TicketError) return errorJson(401, error);
+  if (error instanceof BodyTooLargeError) return errorJson(413, error);
   if (error instanceof ServiceError) return errorJson(STATUS[error.code], error);
   console.error(error);
   if (error instanceof SpanwayError) return errorJson(500, error);

@@ -5,11 +5,12 @@ import type { TicketClaims } from "../../shared/ticket/ticket.ts";
 import { requestTicket, visitorAddress } from "../access.ts";
 import type { Context } from "../context.ts";
 import { edgeInfo } from "../edges/edge_registry.ts";
-import { edgesObject, liveEdges } from "../edges/edge_list.ts";
+import { edgesObject, liveEdge } from "../edges/edge_list.ts";
 import { shareUrl } from "../host.ts";
 import { unpack } from "../outcome.ts";
 import { registeredShare, shareObject } from "../share/shares.ts";
-import { parseObject, parseWish } from "./input.ts";
+import { readObject } from "./body.ts";
+import { parseWish } from "./input.ts";
 
 /** What devices ask of the service about their shares. */
 export const shares = new Hono<Context>();
@@ -17,7 +18,7 @@ export const shares = new Hono<Context>();
 shares.post("/", async (c) => {
   const { env, settings } = c.env;
   const ticket = await requestTicket(c.req.raw, { role: "share" }, settings);
-  const wish = parseWish(parseObject(await c.req.text()));
+  const wish = parseWish(await readObject(c.req.raw));
   const edges = unpack(await edgesObject(env).admit(ticket.issuer, visitorAddress(c.req.raw, settings)));
   if (edges.length === 0) {
     throw new ServiceError("unavailable", "No edge of this service is running.", { hint: "Try again in a moment." });
@@ -37,13 +38,12 @@ shares.post("/", async (c) => {
 shares.get("/:name", async (c) => {
   const { ticket, share } = await owned(c.req.raw, c.req.param("name"), c.env);
   const { attachment, state, ...status } = unpack(await share.show(ticket));
-  const edges = await liveEdges(c.env.env);
-  const edge = edges.find(({ id, instance }) => id === attachment?.edge.id && instance === attachment.edge.instance);
+  const edge = attachment && await liveEdge(c.env.env, attachment.edge);
   return c.json({
     ...status,
     url: shareUrl(ticket.name, ticket.audience, c.env.settings),
     state: state === "attached" && edge === undefined ? "away" : state,
-    ...(edge === undefined ? {} : { edge: { id: edge.id, region: edge.region }, attachedAt: attachment!.at }),
+    ...(edge === undefined ? {} : { edge: { id: edge.id, region: edge.region }, attachedAt: attachment?.at }),
   });
 });
 

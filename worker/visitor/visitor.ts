@@ -2,12 +2,11 @@ import { errorMessage } from "../../shared/errors.ts";
 import { PASSED_HEADER } from "../../shared/internal_headers.ts";
 import type { ProblemCode } from "../../shared/problem/catalogue.ts";
 import { fromEdge, visitorAddress } from "../access.ts";
-import { liveEdges } from "../edges/edge_list.ts";
+import { liveEdge } from "../edges/edge_list.ts";
 import type { Env } from "../env.ts";
 import { nameIndex } from "../names/name_index.ts";
 import { problemResponse } from "../pages/problem_response.ts";
 import type { Settings } from "../settings.ts";
-import type { EdgeRef } from "../share/share_record.ts";
 import { shareObject } from "../share/shares.ts";
 import { passedHeaders } from "./forwarded.ts";
 
@@ -24,7 +23,9 @@ export async function visit(
   if (found.state !== "attached") return refuse(`share-${found.state}`);
   const trusted = fromEdge(request, settings);
   const passedBefore = trusted && request.headers.has(PASSED_HEADER);
-  if (passedBefore || settings.key === undefined || !(await isAlive(found.edge, env))) return refuse("share-away");
+  if (passedBefore || settings.key === undefined) return refuse("share-away");
+  // The edge must still run the boot that the share is attached to.
+  if (await liveEdge(env, found.edge) === undefined) return refuse("share-away");
   const url = new URL(request.url);
   const headers = passedHeaders(request.headers, {
     share: name,
@@ -47,9 +48,4 @@ export async function visit(
     console.log(JSON.stringify({ event: "edge-unreachable", edge: found.edge.id, error: errorMessage(error) }));
     return refuse("share-away");
   }
-}
-
-/** True when the edge still runs the boot that the share is attached to. */
-async function isAlive(edge: EdgeRef, env: Env): Promise<boolean> {
-  return (await liveEdges(env)).some(({ id, instance }) => id === edge.id && instance === edge.instance);
 }
