@@ -45,6 +45,8 @@ export const REFUSAL_LINGER_MS = 500;
 export const EDGE_PENDING_SESSIONS_MAX = 512;
 /** Sessions on one edge. At 150 KiB each the idle ones take 1.5 GiB. */
 export const EDGE_SESSIONS_MAX = 10_000;
+/** Silence over UDP before the fallback over TCP starts beside it: three round trips of a bad mobile network. */
+export const FALLBACK_AFTER_MS = 1.5 * SECOND;
 /** Bidirectional streams a peer may have open: far above 8/7 of the long-lived ones, as QUIC returns credit late. */
 export const SESSION_STREAMS_MAX = 4096;
 /** How long opening a stream may wait for credit. */
@@ -175,6 +177,8 @@ export const API_BODY_DISCARD_MAX_BYTES = 1 * MiB;
 export const API_TIMEOUT_MS = 10 * SECOND;
 /** An edge that was not heard of for this long is not handed to agents. */
 export const EDGE_TTL_MS = 90 * SECOND;
+/** The file of the key that a service and its edges share: 43 characters and a line end. */
+export const SERVICE_KEY_MAX_BYTES = 1 * KiB;
 /** How often an edge says that it is there. */
 export const EDGE_HEARTBEAT_MS = 30 * SECOND;
 /** Edges of one service. */
