@@ -55,7 +55,7 @@ export async function connectH3(url: string | URL, options: ConnectH3Options = {
       port: Number(target.port || 443),
       endpoint,
       options: {
-        ...transportOptions(options.streamsMax),
+        ...transportOptions("client", options.streamsMax),
         ...(options.certHashes && {
           serverCertificateHashes: options.certHashes.map((value) => ({ algorithm: "sha-256", value })),
         }),

@@ -1,5 +1,5 @@
 import { ProtocolError } from "../../errors.ts";
-import { H3_EARLY_STREAMS_MAX, H3_HEADERLESS_STREAMS_MAX, H3_READ_BYTES } from "../../limits.ts";
+import { H3_READ_BYTES, H3_UNSORTED_STREAMS_MAX } from "../../limits.ts";
 import { encodeVarint } from "../../wire/varint.ts";
 import { FRAME_SETTINGS, FrameDecoder } from "../h3/frames.ts";
 import { decodeSettings, encodeSettings, OUR_SETTINGS } from "../h3/settings.ts";
@@ -36,8 +36,9 @@ export class H3Connection {
   readonly #onRequest: ((request: RequestStream) => void) | undefined;
   /** Streams that live as long as the connection: the runtime ends those that are collected as garbage. */
   readonly #kept: unknown[] = [];
-  #early: { sessionId: number; stream: BidiStream }[] = [];
+  readonly #early: { sessionId: number; stream: BidiStream }[] = [];
   #session: { id: number; session: H3Session } | undefined;
+  #claimed = false;
   #headerless = 0;
   #room: (() => void) | undefined;
 
@@ -63,11 +64,19 @@ export class H3Connection {
   attach(id: number, session: H3Session): void {
     this.#session = { id, session };
     for (const { sessionId, stream } of this.#early.splice(0)) this.#deliver(sessionId, stream);
+    this.#room?.();
   }
 
-  /** Whether the one session of this connection has begun. */
-  get hasSession(): boolean {
-    return this.#session !== undefined;
+  /** Asks for the one session that this connection may carry. False when somebody else has it, or has asked. */
+  claim(): boolean {
+    if (this.#claimed) return false;
+    this.#claimed = true;
+    return true;
+  }
+
+  /** Gives the claim back: the request for a session was refused. */
+  unclaim(): void {
+    this.#claimed = false;
   }
 
   /** Keeps a stream alive as long as the connection. */
@@ -86,7 +95,7 @@ export class H3Connection {
           this.#headerless--;
           this.#room?.();
         });
-        while (this.#headerless >= H3_HEADERLESS_STREAMS_MAX) {
+        while (this.#headerless + this.#early.length >= H3_UNSORTED_STREAMS_MAX) {
           await new Promise<void>((resolve) => {
             this.#room = resolve;
           });
@@ -114,7 +123,7 @@ export class H3Connection {
   }
 
   #deliver(sessionId: number, stream: BidiStream): void {
-    if (this.#session === undefined && this.#early.length < H3_EARLY_STREAMS_MAX) {
+    if (this.#session === undefined) {
       this.#early.push({ sessionId, stream });
     } else if (this.#session?.id === sessionId) {
       this.#session.session.deliver(stream);

@@ -31,7 +31,7 @@ export async function loopbackPair(
   });
   const { server, url, certHashes } = await loopbackServer({
     onSession(request) {
-      accepted(request.accept()!);
+      accepted(request.accept());
     },
     ...options.server,
   });

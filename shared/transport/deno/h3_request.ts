@@ -1,27 +1,32 @@
+import { TransportError } from "../../errors.ts";
 import { H3_READ_BYTES } from "../../limits.ts";
 import { type ConnectRequest, decodeConnectRequest, encodeConnectResponse } from "../h3/connect_request.ts";
 import { FRAME_DATA, FRAME_HEADERS, FrameDecoder } from "../h3/frames.ts";
 import type { H3Connection, RequestStream } from "./h3_connection.ts";
 import { H3Session } from "./h3_session.ts";
 import { ignore, remoteAddress } from "./quic.ts";
+import type { Session } from "../transport.ts";
 
 /** A request for a session. Answer it once, within HANDSHAKE_TIMEOUT_MS; later answers do nothing. */
 export interface SessionRequest extends ConnectRequest {
   /** The peer as `IP:port`. */
   readonly remoteAddress: string;
-  /** Takes the session. Undefined when the request was answered before. */
-  accept(): H3Session | undefined;
+  /** Takes the session. @throws {TransportError} `session-closed` when the request was answered before */
+  accept(): Session;
   /** Refuses it with an HTTP status of 300 or above. */
   refuse(status: number): void;
 }
 
 /**
  * Reads the head of a request; undefined when it asks for something else than a session, or ends early.
+ *
+ * @param accepted is called with the session once there is one
  * @throws {ProtocolError} a malformed request. Rejects too when the stream breaks.
  */
 export async function readRequest(
   connection: H3Connection,
   { stream, reader, begun }: RequestStream,
+  accepted: (session: H3Session) => void,
 ): Promise<SessionRequest | undefined> {
   const frames = new FrameDecoder("request");
   for (let chunk: Uint8Array | undefined = begun; chunk !== undefined; chunk = await reader.readSome(H3_READ_BYTES)) {
@@ -36,7 +41,7 @@ export async function readRequest(
       ...request,
       remoteAddress: remoteAddress(connection.conn),
       accept() {
-        if (answered) return undefined;
+        if (answered) throw new TransportError("session-closed", "the request for a session was answered before");
         answered = true;
         const sessionId = Number(stream.writable.id);
         stream.writable.sendOrder = 1;
@@ -45,11 +50,13 @@ export async function readRequest(
         connection.keep(stream);
         const session = new H3Session(connection.conn, { sessionId, reader, writer, frames, early });
         connection.attach(sessionId, session);
+        accepted(session);
         return session;
       },
       refuse(status) {
         if (answered) return;
         answered = true;
+        connection.unclaim();
         refuseRequest({ stream, reader, begun }, status);
       },
     };

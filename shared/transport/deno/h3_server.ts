@@ -1,3 +1,4 @@
+import { ProtocolError } from "../../errors.ts";
 import { H3_PENDING_MAX, HANDSHAKE_TIMEOUT_MS } from "../../limits.ts";
 import { H3_MESSAGE_ERROR, H3_NO_ERROR, H3_REQUEST_REJECTED } from "../h3/webtransport.ts";
 import { H3Connection, type RequestStream } from "./h3_connection.ts";
@@ -29,6 +30,20 @@ export interface ListenH3Options extends Certificate {
   readonly protocols?: Readonly<Record<string, (conn: Deno.QuicConn) => void>>;
 }
 
+/** What became of connections and requests. */
+export interface H3Counters {
+  /** Sessions that began. */
+  accepted: number;
+  /** Connections turned away because too many were pending. */
+  refused: number;
+  /** Handshakes that failed or were not finished. */
+  failed: number;
+  /** Connections cut because a request broke the rules. */
+  malformed: number;
+  /** Connections cut because no session had begun after HANDSHAKE_TIMEOUT_MS. */
+  late: number;
+}
+
 /**
  * Listens for WebTransport sessions.
  * @throws {Error} the runtime's, when the address cannot be bound or the certificate cannot be used
@@ -39,13 +54,14 @@ export function listenH3(options: ListenH3Options): H3Server {
 
 /** A listener for WebTransport sessions over HTTP/3. */
 export class H3Server {
+  /** What became of connections and requests since the start. */
+  readonly counters: H3Counters = { accepted: 0, refused: 0, failed: 0, malformed: 0, late: 0 };
   readonly #options: ListenH3Options;
   readonly #endpoint: Deno.QuicEndpoint;
   /** The runtime shuts the endpoint to newcomers when any listener of it is collected as garbage: keep them all. */
   readonly #listeners: Deno.QuicListener[] = [];
   readonly #sessions = new Set<H3Session>();
   #pending = 0;
-  #refused = 0;
   #closed = false;
 
   constructor(options: ListenH3Options) {
@@ -80,16 +96,13 @@ export class H3Server {
     return this.#pending;
   }
 
-  /** Connections that were refused because too many were pending. */
-  get refused(): number {
-    return this.#refused;
-  }
-
   /** Uses another certificate for new connections. Sessions and handshakes go on undisturbed. */
   renew({ cert, key }: Certificate): void {
     const { streamsMax, protocols = {} } = this.#options;
     const alpnProtocols = [ALPN_H3, ...Object.keys(protocols)];
-    this.#listeners.push(this.#endpoint.listen({ cert, key, alpnProtocols, ...transportOptions(streamsMax) }));
+    this.#listeners.push(
+      this.#endpoint.listen({ cert, key, alpnProtocols, ...transportOptions("server", streamsMax) }),
+    );
   }
 
   /** Closes every session, then the socket. Idempotent. */
@@ -107,8 +120,8 @@ export class H3Server {
       for (;;) {
         const incoming = await listener.incoming();
         if (this.#closed || this.#pending >= (this.#options.pendingMax ?? H3_PENDING_MAX)) {
-          this.#refused++;
-          incoming.refuse();
+          this.counters.refused++;
+          refuse(incoming);
         } else {
           ignore(this.#serve(incoming));
         }
@@ -122,43 +135,63 @@ export class H3Server {
   async #serve(incoming: Deno.QuicIncoming): Promise<void> {
     this.#pending++;
     try {
-      const conn = await incoming.accept();
+      let conn: Deno.QuicConn;
+      try {
+        conn = await incoming.accept();
+      } catch {
+        this.counters.failed++;
+        return;
+      }
       const other = this.#options.protocols?.[conn.protocol ?? ""];
-      if (other !== undefined) return other(conn);
-      const timer = setTimeout(() => closeConn(conn, H3_REQUEST_REJECTED), HANDSHAKE_TIMEOUT_MS);
-      await new Promise<void>((settle) => {
-        conn.closed.then(() => settle(), () => settle());
-        const connection = new H3Connection(conn, (request) => {
-          this.#answer(connection, request, settle).catch(() => closeConn(conn, H3_MESSAGE_ERROR));
-        });
-        ignore(connection.start());
-      });
-      clearTimeout(timer);
+      if (other === undefined) await this.#serveH3(conn);
+      else other(conn);
     } finally {
       this.#pending--;
     }
   }
 
+  /** An HTTP/3 connection, up to its session or its end. */
+  async #serveH3(conn: Deno.QuicConn): Promise<void> {
+    const timer = setTimeout(() => {
+      this.counters.late++;
+      closeConn(conn, H3_REQUEST_REJECTED);
+    }, HANDSHAKE_TIMEOUT_MS);
+    await new Promise<void>((settle) => {
+      conn.closed.then(() => settle(), () => settle());
+      const connection = new H3Connection(conn, (request) => {
+        this.#answer(connection, request, settle).catch((error) => {
+          if (error instanceof ProtocolError) this.counters.malformed++;
+          closeConn(conn, H3_MESSAGE_ERROR);
+        });
+      });
+      ignore(connection.start());
+    });
+    clearTimeout(timer);
+  }
+
   /** One request. `settle` is called when it has become a session. */
   async #answer(connection: H3Connection, stream: RequestStream, settle: () => void): Promise<void> {
-    const request = await readRequest(connection, stream);
+    const request = await readRequest(connection, stream, (session) => {
+      this.counters.accepted++;
+      this.#sessions.add(session);
+      session.released.then(() => this.#sessions.delete(session));
+      settle();
+    });
     if (request === undefined) return refuseRequest(stream, 404);
-    if (connection.hasSession) return request.refuse(429);
+    if (!connection.claim()) return refuseRequest(stream, 429);
     try {
-      await this.#options.onSession({
-        ...request,
-        accept: () => {
-          if (connection.hasSession) return undefined;
-          const session = request.accept();
-          if (session === undefined) return undefined;
-          this.#sessions.add(session);
-          session.released.then(() => this.#sessions.delete(session));
-          settle();
-          return session;
-        },
-      });
+      await this.#options.onSession(request);
     } catch {
       request.refuse(500);
     }
+  }
+}
+
+/** Turns a connection away. Never throws: the accept loop must go on. */
+function refuse(incoming: Deno.QuicIncoming): void {
+  try {
+    incoming.refuse();
+  } catch {
+    // It is gone already.
   }
 }

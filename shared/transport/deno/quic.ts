@@ -21,10 +21,14 @@ export interface ConnectOptions extends Deno.ConnectQuicOptions<false> {
  *
  * @param streamsMax bidirectional streams that the peer may have open
  */
-export function transportOptions(streamsMax: number = SESSION_STREAMS_MAX): Deno.QuicTransportOptions {
+export function transportOptions(
+  side: "client" | "server",
+  streamsMax: number = SESSION_STREAMS_MAX,
+): Deno.QuicTransportOptions {
   return {
     maxIdleTimeout: SESSION_IDLE_TIMEOUT_MS,
-    keepAliveInterval: SESSION_KEEP_ALIVE_MS,
+    // One side is enough. The server keeps quiet while the client does it; browsers do not.
+    keepAliveInterval: side === "client" ? SESSION_KEEP_ALIVE_MS : SESSION_KEEP_ALIVE_MS * 1.25,
     maxConcurrentBidirectionalStreams: streamsMax,
     maxConcurrentUnidirectionalStreams: H3_UNI_STREAMS_MAX,
   };
