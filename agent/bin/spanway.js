@@ -15,12 +15,14 @@ import { existsSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { scanArgv } from "./argv.js";
 import { homeDir } from "./home_dir.js";
 import { permissionFlags } from "./permissions.js";
 import { agentEntry, findDeno, findWorkerd, packageRoot } from "./runtime.js";
 
-/** How long an agent that no longer reacts may outlive the second Ctrl-C. */
-const KILL_AFTER_MS = 1500;
+/** How long an agent may outlive the first request to stop (it gives itself 5 s) and the second one. */
+const KILL_AFTER_FIRST_MS = 8000;
+const KILL_AFTER_SECOND_MS = 1500;
 const SIGNALS = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
 
 const argv = process.argv.slice(2);
@@ -35,13 +37,15 @@ if (!["auto", "deno", "node"].includes(wanted)) {
   fail(`SPANWAY_RUNTIME is "${wanted}"`, "set it to deno or node, or leave it unset");
 }
 const deno = wanted === "node" ? undefined : findDeno();
-if (deno !== undefined) startDeno(deno);
+if (deno !== undefined) await startDeno(deno);
 else if (wanted === "deno") {
   fail("Deno was not found", "run npm install without --omit=optional, or set SPANWAY_RUNTIME=node");
 } else await startNode();
 
 /** @param {string} deno */
-function startDeno(deno) {
+async function startDeno(deno) {
+  const { command } = scanArgv(argv);
+  if (command === "relay" || command === "up") await prepareService();
   const flags = permissionFlags(argv, {
     home: /** @type {string} */ (home),
     root: packageRoot,
@@ -81,7 +85,8 @@ function startDeno(deno) {
     process.on(signal, () => {
       counts[signal] = (counts[signal] ?? 0) + 1;
       if (child.connected) child.send({ signals: counts }, () => {});
-      if (++total === 2) setTimeout(() => child.kill("SIGKILL"), KILL_AFTER_MS).unref();
+      const patience = ++total === 1 ? KILL_AFTER_FIRST_MS : KILL_AFTER_SECOND_MS;
+      if (total <= 2) setTimeout(() => child.kill("SIGKILL"), patience);
     });
   }
 
@@ -96,11 +101,22 @@ async function startNode() {
   await import(pathToFileURL(entry).href);
 }
 
+/** What the fence would keep from the agent: finding workerd's package, and bundling the Worker of a checkout. */
+async function prepareService() {
+  const workerd = process.env.SPANWAY_WORKERD || findWorkerd();
+  if (workerd) process.env.SPANWAY_WORKERD = workerd;
+  try {
+    const { makeBundle } = await import("../../worker/host/make_bundle.js");
+    makeBundle();
+  } catch {
+    // The agent says what is missing, with what to do about it.
+  }
+}
+
 /** What `relay` and `up` may start: workerd, and on Linux setpriv, which ties its life to ours. */
 function servicePrograms() {
   const programs = [];
-  const workerd = findWorkerd();
-  if (workerd) programs.push(workerd);
+  if (process.env.SPANWAY_WORKERD) programs.push(process.env.SPANWAY_WORKERD);
   if (process.platform === "linux") {
     const setpriv = (process.env.PATH ?? "").split(delimiter).map((dir) => join(dir, "setpriv")).find(existsSync);
     if (setpriv) programs.push(setpriv);

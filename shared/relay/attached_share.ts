@@ -1,6 +1,6 @@
 import { errorMessage } from "../errors.ts";
-import type { SessionClose } from "../transport/transport.ts";
-import type { Session } from "../transport/transport.ts";
+import { REFUSAL_LINGER_MS } from "../limits.ts";
+import type { Session, SessionClose } from "../transport/transport.ts";
 import type { Control } from "./handshake.ts";
 import { StreamPool } from "./stream_pool.ts";
 
@@ -54,10 +54,17 @@ export class AttachedShare {
     }
   }
 
-  /** Tells the agent why, then ends the session. Never rejects. */
+  /** Tells the agent why, leaves it the time to hear it, then ends the session. Never rejects. */
   async end(code: string, message: string): Promise<void> {
     this.pool.close();
     await this.#control.send({ t: "bye", code, message });
-    this.session.close({ code: 0, reason: code });
+    await linger(this.session, code);
   }
+}
+
+/** Waits until the peer closes the session, for REFUSAL_LINGER_MS at the most, then closes it. Never rejects. */
+export async function linger(session: Session, reason: string): Promise<void> {
+  const timer = setTimeout(() => session.close({ code: 1, reason }), REFUSAL_LINGER_MS);
+  await session.closed;
+  clearTimeout(timer);
 }

@@ -65,15 +65,15 @@ export async function dialHandshake(
 }
 
 /**
- * The accepting side: reads HELLO, lets `admit` decide, answers. On refusal the session is closed after the answer had
- * time to arrive.
+ * The accepting side: reads HELLO and lets `admit` decide. A refusal is answered here, WELCOME is left to the caller, who
+ * may have something to do before.
  * @throws what `admit` throws, ProtocolError or TransportError; the peer has been told
  */
-export async function acceptHandshake<Admission extends Omit<Welcome, "t" | "version">>(
+export async function acceptHello<Admission>(
   session: Session,
   admit: (hello: Hello) => Promise<Admission>,
   timeoutMs: number,
-): Promise<{ control: Control; hello: Hello; admission: Admission }> {
+): Promise<{ control: Control; version: number; admission: Admission }> {
   let control: Control | undefined;
   try {
     return await within(timeoutMs, async () => {
@@ -90,10 +90,7 @@ export async function acceptHandshake<Admission extends Omit<Welcome, "t" | "ver
           { hint: "Update spanway on both sides." },
         );
       }
-      const admission = await admit(hello);
-      const { session: id, region, expiresAt } = admission;
-      await control.send({ t: "welcome", version, session: id, region, expiresAt });
-      return { control, hello, admission };
+      return { control, version, admission: await admit(hello) };
     });
   } catch (error) {
     await control?.send({ t: "refuse", code: errorCode(error), message: errorMessage(error) });

@@ -1,9 +1,9 @@
 import { errorCode, SpanwayError } from "../errors.ts";
-import { EDGE_PENDING_SESSIONS_MAX, EDGE_SESSIONS_MAX, HANDSHAKE_TIMEOUT_MS, REFUSAL_LINGER_MS } from "../limits.ts";
+import { EDGE_PENDING_SESSIONS_MAX, EDGE_SESSIONS_MAX, HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
 import type { Session } from "../transport/transport.ts";
-import type { Hello } from "../wire/control.ts";
-import { AttachedShare } from "./attached_share.ts";
-import { acceptHandshake } from "./handshake.ts";
+import type { Hello, Welcome } from "../wire/control.ts";
+import { AttachedShare, linger } from "./attached_share.ts";
+import { acceptHello, type Control } from "./handshake.ts";
 import { Registry } from "./registry.ts";
 
 /** What the Share object says of a ticket that it accepted. */
@@ -60,20 +60,23 @@ export class RelayCore {
       session.close({ code: 1, reason: "too many sessions" });
       return;
     }
-    let share: AttachedShare;
+    let admitted: { share: AttachedShare; welcome: Welcome; control: Control };
     this.#pending++;
     try {
-      share = await this.#admit(session);
+      admitted = await this.#admit(session);
     } catch (error) {
       this.#effects.refused(errorCode(error));
-      await leaveTime(session);
+      await linger(session, "refused");
       return;
     } finally {
       this.#pending--;
     }
+    // In the registry before the agent hears of it: its first visitor may come right then.
+    const { share, welcome, control } = admitted;
     const before = this.registry.put(share);
     if (before !== undefined) void before.end(EndCode.REPLACED, "A newer spanway with the same key took over.");
     this.#effects.attached(share);
+    await control.send(welcome);
     void share.refuseStreams();
     const close = await share.serveControl();
     share.pool.close();
@@ -84,9 +87,7 @@ export class RelayCore {
   end(name: string, id: string | undefined, code: string, message: string): boolean {
     const share = this.registry.get(name);
     if (share === undefined || (id !== undefined && share.id !== id)) return false;
-    this.registry.remove(share);
-    this.#effects.detached(share, code);
-    void share.end(code, message);
+    void this.#end(share, code, message);
     return true;
   }
 
@@ -99,29 +100,27 @@ export class RelayCore {
     }
   }
 
-  /** Tells every agent to come back later, and ends their sessions. */
-  close(): void {
-    for (const share of this.registry.all()) {
-      this.end(share.name, share.id, EndCode.GOING_AWAY, "The relay is going down.");
-    }
+  /** Tells every agent to come back later, and ends their sessions. Resolves when they are over. */
+  async close(): Promise<void> {
+    const shares = this.registry.all();
+    await Promise.all(shares.map((share) => this.#end(share, EndCode.GOING_AWAY, "The relay is going down.")));
   }
 
-  async #admit(session: Session): Promise<AttachedShare> {
-    const { control, admission } = await acceptHandshake(session, async (hello) => {
+  #end(share: AttachedShare, code: string, message: string): Promise<void> {
+    this.registry.remove(share);
+    this.#effects.detached(share, code);
+    return share.end(code, message);
+  }
+
+  async #admit(session: Session) {
+    const { control, version, admission } = await acceptHello(session, async (hello) => {
       const admission = await this.#effects.admit(hello, session);
-      if (admission.expiresAt <= this.#effects.now()) {
-        throw new SpanwayError("share-expired", "The share has expired.");
-      }
-      return { ...admission, region: this.#region };
+      if (admission.expiresAt > this.#effects.now()) return admission;
+      throw new SpanwayError(EndCode.EXPIRED, "The share has expired.");
     }, HANDSHAKE_TIMEOUT_MS);
     const { name, session: id, expiresAt } = admission;
-    return new AttachedShare({ name, id, expiresAt }, session, control, this.#effects.now);
+    const share = new AttachedShare({ name, id, expiresAt }, session, control, this.#effects.now);
+    const welcome: Welcome = { t: "welcome", version, session: id, region: this.#region, expiresAt };
+    return { share, welcome, control };
   }
-}
-
-/** Gives a refused peer the time to read why before the session goes. */
-async function leaveTime(session: Session): Promise<void> {
-  const timer = setTimeout(() => session.close({ code: 1, reason: "refused" }), REFUSAL_LINGER_MS);
-  await session.closed;
-  clearTimeout(timer);
 }

@@ -42,6 +42,8 @@ export interface EdgeOptions {
   readonly domain: string;
   readonly tls?: FrontTls;
   readonly service: ServiceAddress;
+  /** How the Worker reaches this edge: over loopback on the same machine, or by the same way as visitors. */
+  readonly workerComesBy: "loopback" | "front";
   /** Where the QUIC certificate is kept. */
   readonly certificateDir: string;
   readonly tell: (event: EdgeEvent) => void;
@@ -62,7 +64,7 @@ export class Edge {
   readonly #refused = new Map<string, number>();
   readonly #timers: ReturnType<typeof setInterval>[] = [];
   #quic!: H3Server;
-  #internalOrigin = "";
+  #origin = "";
   #port = 0;
 
   /**
@@ -132,7 +134,7 @@ export class Edge {
   async close(): Promise<void> {
     this.#registrar.stop();
     for (const timer of this.#timers) clearInterval(timer);
-    this.#core.close();
+    await this.#core.close();
     this.#internal.close();
     this.#pass.close();
     await Promise.all([this.#front.close(), this.#quic?.close({ code: 0, reason: "going-away" })]);
@@ -143,8 +145,9 @@ export class Edge {
     const { address, port } = await this.#front.listen(listen.host, listen.port);
     this.#port = port;
     this.#quic = this.#listenQuic(address, port);
-    const internal = await this.#internal.listen("127.0.0.1");
-    this.#internalOrigin = `http://127.0.0.1:${internal.port}`;
+    this.#origin = this.#options.workerComesBy === "front"
+      ? this.url.origin
+      : `http://127.0.0.1:${(await this.#internal.listen("127.0.0.1")).port}`;
     this.#timers.push(setInterval(() => this.#core.sweep(), EDGE_SWEEP_MS));
     this.#timers.push(setInterval(() => void this.#renewCertificate(), CERTIFICATE_CHECK_MS));
     void this.#registrar.now();
@@ -180,7 +183,7 @@ export class Edge {
       url: `https://${host}:${this.#port}${SESSION_PATH}`,
       ws: `${tls === undefined ? "ws" : "wss"}://${wsHost}:${this.#port}${SESSION_PATH}`,
       certHashes: [Buffer.from(this.#certificates.current.sha256).toString("hex")],
-      origin: this.#internalOrigin,
+      origin: this.#origin,
     };
   }
 
@@ -191,6 +194,7 @@ export class Edge {
   }
 
   #request(req: IncomingMessage, res: ServerResponse, visitor: VisitorFacts): void {
+    if (this.#isForWorker(req)) return this.#internal.request(req, res);
     const route = routeHost(visitor.host, this.#options.domain);
     if (route.kind === "share" && this.#core.registry.get(route.name) !== undefined) {
       this.#serve(route.name, req, res, visitor);
@@ -200,6 +204,7 @@ export class Edge {
   }
 
   #upgrade(req: IncomingMessage, socket: Duplex, early: Uint8Array, visitor: VisitorFacts): void {
+    if (this.#isForWorker(req)) return this.#internal.upgrade(req, socket, early);
     const route = routeHost(visitor.host, this.#options.domain);
     if (route.kind === "service" && req.url === SESSION_PATH) {
       this.#qmux(req, socket, early).then((session) => this.#core.serve(session)).catch((error) => {
@@ -210,6 +215,10 @@ export class Edge {
     } else {
       this.#pass.upgrade(req, socket, early, visitor);
     }
+  }
+
+  #isForWorker(req: IncomingMessage): boolean {
+    return this.#options.workerComesBy === "front" && this.#internal.takes(req);
   }
 
   #serve(name: string, req: IncomingMessage, res: ServerResponse, visitor: VisitorFacts): void {

@@ -4,8 +4,11 @@ import http, { type IncomingMessage, type Server, type ServerResponse } from "no
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { VisitorFacts } from "../../shared/http/forward.ts";
+import { EDGE_KEY_HEADER, SHARE_HEADER } from "../../shared/internal_headers.ts";
 import { API_BODY_MAX_BYTES, HTTP_HEAD_MAX_BYTES, VISITOR_HEAD_TIMEOUT_MS } from "../../shared/limits.ts";
 import { sendProblem, writeProblem } from "./send_problem.ts";
+
+const DETACH_PATH = "/.spanway/edge/detach";
 
 /** What the Worker asks an edge to end. */
 export interface DetachOrder {
@@ -36,8 +39,8 @@ export class InternalFront {
     this.#key = Buffer.from(key);
     this.#handlers = handlers;
     this.#server = http.createServer({ maxHeaderSize: HTTP_HEAD_MAX_BYTES, headersTimeout: VISITOR_HEAD_TIMEOUT_MS });
-    this.#server.on("request", (req, res) => this.#request(req, res));
-    this.#server.on("upgrade", (req, socket, early) => this.#upgrade(req, socket, early));
+    this.#server.on("request", (req, res) => this.request(req, res));
+    this.#server.on("upgrade", (req, socket, early) => this.upgrade(req, socket, early));
     this.#server.on("clientError", (_error, socket) => socket.destroy());
   }
 
@@ -51,26 +54,33 @@ export class InternalFront {
     this.#server.closeAllConnections();
   }
 
-  #request(req: IncomingMessage, res: ServerResponse): void {
+  /** True for requests that only the Worker makes. An edge that the Worker reaches by its public front asks this first. */
+  takes(req: IncomingMessage): boolean {
+    return req.headers[SHARE_HEADER] !== undefined || req.url === DETACH_PATH;
+  }
+
+  /** Answers a request of the Worker; anything else is refused. */
+  request(req: IncomingMessage, res: ServerResponse): void {
     req.on("error", () => {});
     res.on("error", () => {});
     const passed = this.#passedOn(req);
     if (passed !== undefined) return this.#handlers.request(passed.name, req, res, passed.visitor);
-    if (req.method === "POST" && req.url === "/.spanway/edge/detach" && this.#isKey(bearer(req))) {
+    if (req.method === "POST" && req.url === DETACH_PATH && this.#isKey(bearer(req))) {
       return void this.#detach(req, res);
     }
     sendProblem(req, res, "bad-request", undefined);
   }
 
-  #upgrade(req: IncomingMessage, socket: Duplex, early: Uint8Array): void {
+  /** The same for a request to switch protocols. */
+  upgrade(req: IncomingMessage, socket: Duplex, early: Uint8Array): void {
     const passed = this.#passedOn(req);
     if (passed === undefined) return writeProblem(req, socket, "bad-request", undefined);
     this.#handlers.upgrade(passed.name, req, socket, early, passed.visitor);
   }
 
   #passedOn(req: IncomingMessage): { name: string; visitor: VisitorFacts } | undefined {
-    const name = req.headers["x-spanway-share"];
-    if (typeof name !== "string" || !this.#isKey(req.headers["x-spanway-edge-key"])) return undefined;
+    const name = req.headers[SHARE_HEADER];
+    if (typeof name !== "string" || !this.#isKey(req.headers[EDGE_KEY_HEADER])) return undefined;
     const text = (field: string) => {
       const value = req.headers[field];
       return typeof value === "string" ? value : "";

@@ -1,6 +1,7 @@
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { forwardRequestHeaders, forwardResponseHeaders, type VisitorFacts } from "../../shared/http/forward.ts";
+import { EDGE_KEY_HEADER, VISITOR_HEADER } from "../../shared/internal_headers.ts";
 import { sendProblem, writeProblem } from "./send_problem.ts";
 import type { ServiceAddress } from "./service_client.ts";
 import { originForm, rawHead } from "./visit.ts";
@@ -82,9 +83,9 @@ export class WorkerPass {
       setHost: false,
       headers: [
         ...forwardRequestHeaders(req.rawHeaders, visitor, upgrade),
-        "X-Spanway-Edge-Key",
+        EDGE_KEY_HEADER,
         this.#worker.key,
-        "X-Spanway-Visitor",
+        VISITOR_HEADER,
         visitor.address,
       ],
     };

@@ -1,4 +1,4 @@
-import { accessSync, constants } from "node:fs";
+import { statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { delimiter, join } from "node:path";
 import process from "node:process";
@@ -44,12 +44,7 @@ function fromPath(): string | undefined {
     .find(executable);
 }
 
-/** True when `path` can be run by this user. */
+/** True when `path` is a file. Whether it can be run is seen when it is: asking needs more rights than running it. */
 export function executable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }

@@ -1,0 +1,46 @@
+import type { Output } from "../cli/output.ts";
+import type { ServiceEvent } from "./service.ts";
+
+/** Says what happens in a service, to people and to programs. */
+export function reportService(output: Output): (event: ServiceEvent) => void {
+  return (event) => {
+    switch (event.event) {
+      case "attached": {
+        const { name, session } = event.share;
+        const from = session.remoteAddress ?? "unknown";
+        output.event("attached", { name, transport: session.transport, from, shares: event.shares });
+        if (!output.quiet) output.line(`  ${output.colors.green("+")} ${name}  ${output.colors.dim(via(session))}`);
+        return;
+      }
+      case "detached":
+        output.event("detached", { name: event.share.name, reason: event.reason, shares: event.shares });
+        if (!output.quiet) output.line(`  ${output.colors.dim("-")} ${event.share.name}  ${output.colors.dim("left")}`);
+        return;
+      case "refused":
+        output.event("refused", { reason: event.reason, count: event.count });
+        return;
+      case "registered":
+        output.event("edge", { registered: event.problem === undefined, ...withProblem(event.problem) });
+        return;
+      case "worker-exit":
+        output.event("worker", { state: "restarting", reason: event.reason, restartInMs: event.restartInMs });
+        output.warn(`The Worker ended (${event.reason}); it is started again. Attached shares go on being served.`);
+        return;
+      case "worker-ready":
+        output.event("worker", { state: "ready" });
+        output.note("The Worker runs again.");
+        return;
+      case "worker-log":
+        output.event("worker-log", { line: event.line });
+        return;
+    }
+  };
+}
+
+function via(session: { readonly transport: string; readonly remoteAddress: string | undefined }): string {
+  return `${session.transport === "h3" ? "WebTransport" : "WebSocket"} from ${session.remoteAddress ?? "unknown"}`;
+}
+
+function withProblem(problem: string | undefined): { problem?: string } {
+  return problem === undefined ? {} : { problem };
+}

@@ -1,0 +1,25 @@
+import { Buffer } from "node:buffer";
+import { connectEdge as connectBest, type Dial, type Dialers } from "../../shared/transport/connect.ts";
+import { connectQmux } from "../../shared/transport/qmux/ws.ts";
+import type { Connected, EdgeInfo } from "./share_controller.ts";
+
+/** Connects to an edge by the best transport that this runtime has and the network lets through. */
+export async function connectEdge(edge: EdgeInfo, signal: AbortSignal): Promise<Connected> {
+  const { session, fallback } = await connectBest(edge, dialers, { signal });
+  return { session, fallback: fallback?.message };
+}
+
+const udp: Dial = async (edge, limits) => {
+  const hashes = edge.certHashes.map((hash) => new Uint8Array(Buffer.from(hash, "hex")));
+  const certHashes = hashes.length > 0 ? { certHashes: hashes } : {};
+  if ("Deno" in globalThis) {
+    const { connectH3 } = await import("../../shared/transport/deno/h3_client.ts");
+    return await connectH3(edge.url, { ...certHashes, timeoutMs: limits.timeoutMs });
+  }
+  const { connectNodeH3 } = await import("../../shared/transport/node/connect.ts");
+  return await connectNodeH3(edge.url, { ...certHashes, timeoutMs: limits.timeoutMs });
+};
+
+const tcp: Dial = (edge, limits) => connectQmux(edge.ws, limits);
+
+const dialers: Dialers = { udp, tcp };
