@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { scanArgv } from "./argv.js";
+import { permissionFlags } from "./permissions.js";
+
+const at = { home: "/home/me/.config/spanway", root: "/pkg", cwd: "/work", tmp: "/tmp", servicePrograms: ["/bin/wd"] };
+
+function flag(argv: string[], name: string, place: Partial<typeof at> = {}): string | undefined {
+  const found = permissionFlags(argv, { ...at, ...place }).find((text) => text.split("=")[0] === name);
+  return found?.slice(name.length + 1);
+}
+
+Deno.test("command, target and values are found among options", () => {
+  const scan = (line: string) => scanArgv(line.split(" "));
+  assert.deepEqual(scan("--relay http://x --json share ./dist --name=a").command, "share");
+  assert.deepEqual(scan("--relay http://x --json share --qr ./dist --name=a").target, "./dist");
+  assert.deepEqual(scan("relay --data=/d --listen :1").values, new Map([["--data", "/d"], ["--listen", ":1"]]));
+  assert.deepEqual(scan("share -- --name").target, "--name");
+  assert.deepEqual(scan("share --name").values, new Map());
+  assert.deepEqual(scanArgv([]).command, undefined);
+});
+
+Deno.test("no command gets everything, and only the service may start programs", () => {
+  for (const command of ["share", "relay", "up", "edge", "whoami", "completion", "nonsense"]) {
+    const flags = permissionFlags([command], at);
+    for (const broad of ["--allow-all", "-A", "--allow-read", "--allow-write", "--allow-run", "--allow-env"]) {
+      assert(!flags.includes(broad), `${command}: ${broad}`);
+    }
+    assert(!flags.some((text) => text.startsWith("--allow-ffi") || text.startsWith("--allow-sys")), command);
+    assert.equal(flag([command], "--allow-run"), ["relay", "up"].includes(command) ? "/bin/wd" : undefined);
+    assert.equal(flag([command], "--allow-net"), ["share", "relay", "up", "edge"].includes(command) ? "" : undefined);
+  }
+});
+
+Deno.test("a shared folder may be read and not written, whatever is in its name", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "spanway, permissions "));
+  try {
+    assert.equal(flag(["share", dir], "--allow-read"), `${at.home},${dir.replaceAll(",", ",,")}`);
+    assert.equal(flag(["share", dir], "--allow-write"), at.home);
+    assert.equal(flag(["share", "."], "--allow-read", { cwd: dir }), `${at.home},${dir.replaceAll(",", ",,")}`);
+    assert.equal(flag(["share", "3000"], "--allow-read"), at.home);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
+Deno.test("the service may read its certificate and write its data", () => {
+  const argv = ["relay", "--data", "state", "--tls-cert", "/etc/c.pem", "--tls-key=k.pem"];
+  const read = flag(argv, "--allow-read")?.split(",") ?? [];
+  for (const path of ["/etc/c.pem", "/work/k.pem", "/work/state"]) assert(read.includes(path), path);
+  assert.deepEqual(flag(argv, "--allow-write")?.split(","), [at.home, "/work/state", "/tmp"]);
+});
