@@ -1,6 +1,8 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import { DIAL_ADDRESSES_MAX, DIAL_STAGGER_MS } from "../../limits.ts";
+import { errorMessage } from "../../errors.ts";
+import { DIAL_ADDRESSES_MAX, DIAL_STAGGER_MS, SESSION_IDLE_TIMEOUT_MS } from "../../limits.ts";
+import { H3_NO_ERROR } from "../h3/webtransport.ts";
 import { ALPN_H3, closeConn, type ConnectOptions } from "./quic.ts";
 
 /** Where to dial, and whom to expect there. */
@@ -14,8 +16,8 @@ export interface DialTarget {
 
 /**
  * Connects to the first address of a host that answers, joining the next one after DIAL_STAGGER_MS (RFC 8305). The
- * runtime itself would try one address only, and block while it looks up the name. Rejects with the last failure, or
- * with the signal's reason; connections that come too late are closed.
+ * runtime itself would try one address only, and block while it looks up the name. Rejects when a host answers with a
+ * failure, when all addresses are in vain, or with the signal's reason; connections that come too late are closed.
  */
 export async function dial(target: DialTarget, signal: AbortSignal): Promise<Deno.QuicConn> {
   const addresses = await resolve(target.host);
@@ -32,19 +34,24 @@ export async function dial(target: DialTarget, signal: AbortSignal): Promise<Den
       finish();
     };
     const aborted = () => settle(() => reject(signal.reason));
+    const failed = (error: unknown, answered: boolean) => {
+      if (settled) return;
+      if (answered || (running === 0 && next >= addresses.length)) settle(() => reject(error));
+      else attempt();
+    };
     const attempt = () => {
       clearTimeout(timer);
       const address = addresses[next++];
-      if (address === undefined || settled) return;
+      if (address === undefined) return;
+      const started = performance.now();
       running++;
       connect(target, address).then((conn) => {
-        if (settled) closeConn(conn, 0);
+        if (settled) closeConn(conn, H3_NO_ERROR);
         else settle(() => resolve(conn));
       }, (error) => {
         running--;
-        if (settled) return;
-        if (next < addresses.length) attempt();
-        else if (running === 0) settle(() => reject(error));
+        const elapsed = performance.now() - started;
+        failed(error, !(error instanceof Unreachable) && elapsed < SESSION_IDLE_TIMEOUT_MS);
       });
       timer = setTimeout(attempt, DIAL_STAGGER_MS);
     };
@@ -52,6 +59,9 @@ export async function dial(target: DialTarget, signal: AbortSignal): Promise<Den
     attempt();
   });
 }
+
+/** This machine cannot even send to an address. */
+class Unreachable extends Error {}
 
 async function connect({ host, port, endpoint, options }: DialTarget, address: string): Promise<Deno.QuicConn> {
   const all: ConnectOptions = {
@@ -62,7 +72,13 @@ async function connect({ host, port, endpoint, options }: DialTarget, address: s
     serverName: host,
     alpnProtocols: [ALPN_H3],
   };
-  return await Deno.connectQuic(all);
+  let connecting;
+  try {
+    connecting = Deno.connectQuic(all);
+  } catch (cause) {
+    throw new Unreachable(errorMessage(cause), { cause });
+  }
+  return await connecting;
 }
 
 /** The addresses of a host, in the system's order. Names under localhost are this machine (RFC 6761, section 6.3). */

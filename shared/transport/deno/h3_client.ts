@@ -1,5 +1,5 @@
 import { errorMessage, TransportError } from "../../errors.ts";
-import { H3_READ_BYTES, HANDSHAKE_TIMEOUT_MS } from "../../limits.ts";
+import { H3_READ_BYTES, HANDSHAKE_TIMEOUT_MS, SESSION_STREAMS_MAX } from "../../limits.ts";
 import { decodeConnectResponse, encodeConnectRequest } from "../h3/connect_request.ts";
 import { FRAME_DATA, FRAME_HEADERS, FrameDecoder } from "../h3/frames.ts";
 import { H3_NO_ERROR } from "../h3/webtransport.ts";
@@ -8,7 +8,7 @@ import { dial } from "./dial.ts";
 import { ExactReader } from "./exact_reader.ts";
 import { H3Connection } from "./h3_connection.ts";
 import { type ConnectStream, H3Session } from "./h3_session.ts";
-import { clientEndpoint, closeConn, ignore, transportOptions } from "./quic.ts";
+import { closeConn, diallingEndpoint, ignore, transportOptions } from "./quic.ts";
 
 /** How to connect. */
 export interface ConnectH3Options {
@@ -20,7 +20,7 @@ export interface ConnectH3Options {
   readonly timeoutMs?: number;
   /** Further request headers; names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** The UDP socket to use. Without it the session has one of its own, which costs 125 KiB more. */
+  /** The UDP socket to use. Default one that all clients of the process share. */
   readonly endpoint?: Deno.QuicEndpoint;
   /** Streams that the server may have open at once. Default SESSION_STREAMS_MAX. */
   readonly streamsMax?: number;
@@ -45,17 +45,13 @@ export async function connectH3(url: string | URL, options: ConnectH3Options = {
       }),
     );
   }, timeoutMs);
-  const endpoint = options.endpoint ?? clientEndpoint();
-  const release = () => {
-    if (options.endpoint === undefined) endpoint.close();
-  };
   try {
     const conn = await dial({
       host: target.hostname.replace(/^\[|\]$/g, ""),
       port: Number(target.port || 443),
-      endpoint,
+      endpoint: options.endpoint ?? diallingEndpoint(),
       options: {
-        ...transportOptions("client", options.streamsMax),
+        ...transportOptions("client", options.streamsMax ?? SESSION_STREAMS_MAX),
         ...(options.certHashes && {
           serverCertificateHashes: options.certHashes.map((value) => ({ algorithm: "sha-256", value })),
         }),
@@ -66,9 +62,7 @@ export async function connectH3(url: string | URL, options: ConnectH3Options = {
     const cancel = () => closeConn(conn, H3_NO_ERROR);
     abort.signal.addEventListener("abort", cancel);
     try {
-      const session = await openSession(conn, target, options.headers ?? {});
-      conn.closed.then(release, release);
-      return session;
+      return await openSession(conn, target, options.headers ?? {});
     } catch (error) {
       cancel();
       throw error;
@@ -76,7 +70,6 @@ export async function connectH3(url: string | URL, options: ConnectH3Options = {
       abort.signal.removeEventListener("abort", cancel);
     }
   } catch (error) {
-    release();
     if (abort.signal.aborted) throw abort.signal.reason;
     if (error instanceof TransportError) throw error;
     throw new TransportError("connect-failed", `no session with ${target.host}: ${errorMessage(error)}`, {

@@ -1,5 +1,5 @@
 import { ProtocolError } from "../../errors.ts";
-import { H3_PENDING_MAX, HANDSHAKE_TIMEOUT_MS } from "../../limits.ts";
+import { H3_PENDING_MAX, HANDSHAKE_TIMEOUT_MS, SESSION_STREAMS_MAX } from "../../limits.ts";
 import { H3_MESSAGE_ERROR, H3_NO_ERROR, H3_REQUEST_REJECTED } from "../h3/webtransport.ts";
 import { H3Connection, type RequestStream } from "./h3_connection.ts";
 import { readRequest, refuseRequest, type SessionRequest } from "./h3_request.ts";
@@ -98,14 +98,18 @@ export class H3Server {
 
   /** Uses another certificate for new connections. Sessions and handshakes go on undisturbed. */
   renew({ cert, key }: Certificate): void {
-    const { streamsMax, protocols = {} } = this.#options;
+    const { streamsMax = SESSION_STREAMS_MAX, protocols = {} } = this.#options;
     const alpnProtocols = [ALPN_H3, ...Object.keys(protocols)];
     this.#listeners.push(
-      this.#endpoint.listen({ cert, key, alpnProtocols, ...transportOptions("server", streamsMax) }),
+      // The CONNECT stream is one more.
+      this.#endpoint.listen({ cert, key, alpnProtocols, ...transportOptions("server", streamsMax + 1) }),
     );
   }
 
-  /** Closes every session, then the socket. Idempotent. */
+  /**
+   * Closes every session, then the listener. Idempotent. The port is free again when the process ends, or when the
+   * runtime has collected this server as garbage.
+   */
   async close(close: { code?: number; reason?: string } = {}): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

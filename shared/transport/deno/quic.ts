@@ -1,11 +1,6 @@
 /** The runtime's QUIC as we use it: options, types it does not declare, small helpers. */
 
-import {
-  H3_UNI_STREAMS_MAX,
-  SESSION_IDLE_TIMEOUT_MS,
-  SESSION_KEEP_ALIVE_MS,
-  SESSION_STREAMS_MAX,
-} from "../../limits.ts";
+import { H3_UNI_STREAMS_MAX, SESSION_IDLE_TIMEOUT_MS, SESSION_KEEP_ALIVE_MS } from "../../limits.ts";
 
 /** The ALPN token of HTTP/3. */
 export const ALPN_H3 = "h3";
@@ -23,7 +18,7 @@ export interface ConnectOptions extends Deno.ConnectQuicOptions<false> {
  */
 export function transportOptions(
   side: "client" | "server",
-  streamsMax: number = SESSION_STREAMS_MAX,
+  streamsMax: number,
 ): Deno.QuicTransportOptions {
   return {
     maxIdleTimeout: SESSION_IDLE_TIMEOUT_MS,
@@ -34,13 +29,21 @@ export function transportOptions(
   };
 }
 
-/** An endpoint for dialling: both address families where the machine has IPv6, else IPv4 alone. */
-export function clientEndpoint(): Deno.QuicEndpoint {
-  try {
-    return new Deno.QuicEndpoint({ hostname: "::" });
-  } catch {
-    return new Deno.QuicEndpoint({ hostname: "0.0.0.0" });
+let dialling: Deno.QuicEndpoint | undefined;
+
+/**
+ * The process's endpoint for dialling, on both address families where the machine has IPv6, else on IPv4 alone. One for
+ * all: each has a socket, which the runtime gives back only when the endpoint is collected as garbage.
+ */
+export function diallingEndpoint(): Deno.QuicEndpoint {
+  if (dialling === undefined) {
+    try {
+      dialling = new Deno.QuicEndpoint({ hostname: "::" });
+    } catch {
+      dialling = new Deno.QuicEndpoint({ hostname: "0.0.0.0" });
+    }
   }
+  return dialling;
 }
 
 /** The peer's address as `IP:port` or `[IPv6]:port`; IPv4 seen through an IPv6 socket is written as IPv4. */
