@@ -4,7 +4,7 @@
  * runtime, whatever a dependency tries.
  */
 import { statSync } from "node:fs";
-import { isAbsolute, join, resolve } from "node:path";
+import { dirname, isAbsolute, join, resolve } from "node:path";
 import { scanArgv } from "./argv.js";
 
 /**
@@ -100,9 +100,16 @@ function folder(target, cwd) {
 }
 
 /**
- * A list as Deno's flags want it: a comma inside a path is doubled.
+ * A list as Deno's flags want it. They split at every comma and know no escape (denoland/deno#32010), so a path with one
+ * gives way to the nearest directory above it without.
  * @param {readonly string[]} paths
  */
 function list(paths) {
-  return [...new Set(paths)].map((path) => path.replaceAll(",", ",,")).join(",");
+  return [...new Set(paths.map(withoutComma))].join(",");
+}
+
+/** @param {string} path */
+function withoutComma(path) {
+  while (path.includes(",")) path = dirname(path);
+  return path;
 }

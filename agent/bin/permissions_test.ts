@@ -34,16 +34,20 @@ Deno.test("no command gets everything, and only the service may start programs",
   }
 });
 
-Deno.test("a shared folder may be read and not written, whatever is in its name", async () => {
-  const dir = await mkdtemp(join(tmpdir(), "spanway, permissions "));
+Deno.test("a shared folder may be read and not written", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "spanway permissions "));
   try {
-    assert.equal(flag(["share", dir], "--allow-read"), `${at.home},${dir.replaceAll(",", ",,")}`);
+    assert.equal(flag(["share", dir], "--allow-read"), `${at.home},${dir}`);
     assert.equal(flag(["share", dir], "--allow-write"), at.home);
-    assert.equal(flag(["share", "."], "--allow-read", { cwd: dir }), `${at.home},${dir.replaceAll(",", ",,")}`);
+    assert.equal(flag(["share", "."], "--allow-read", { cwd: dir }), `${at.home},${dir}`);
     assert.equal(flag(["share", "3000"], "--allow-read"), at.home);
   } finally {
     await rm(dir, { recursive: true });
   }
+});
+
+Deno.test("a path with a comma is covered by the directory above it, as no flag can name it", () => {
+  assert.equal(flag(["whoami"], "--allow-read", { home: "/home/me/a, b/c,d" }), "/home/me");
 });
 
 Deno.test("the service may read its certificate and write its data", () => {

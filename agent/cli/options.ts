@@ -30,7 +30,8 @@ export interface SharedTargetOptions {
   readonly target: string | undefined;
   /** A chosen name, already checked for its form. */
   readonly name: string | undefined;
-  readonly expiresMs: number;
+  /** How long to share, in milliseconds. */
+  readonly expires: number;
   readonly hostHeader: HostHeader;
   /** Do not check the certificate of an https target. */
   readonly insecureTarget: boolean;
