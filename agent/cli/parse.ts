@@ -21,8 +21,8 @@ export function expiry(text: string): number {
 /** The origin of a service: an http(s) URL without path, query or credentials. */
 export function serviceUrl(text: string): URL {
   const hint = "Give the address of a service like http://localhost:8080 or https://share.example.com.";
-  const url = URL.parse(text);
-  if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol !== "http:" && url?.protocol !== "https:") {
     throw new UsageError(`"${text}" is not the URL of a service.`, hint);
   }
   if (url.username !== "" || url.password !== "") {

@@ -35,7 +35,7 @@ export async function shareTarget(
   const running = await home.claimRunning({ relay: options.relay.origin, target: target.key });
   const api = new ServiceApi({ relay: options.relay, identity, now: Date.now, random: secureRandom });
   const chosen = options.name !== undefined;
-  const expiresAt = Date.now() + options.expiresMs;
+  const expiresAt = Date.now() + options.expires;
   const report = new ShareReport(output, options, target, identity.fingerprint);
   const handler = observed(target.handle, () => performance.now(), (request) => report.request(request));
   const controller = new ShareController(options.name ?? running.previousName ?? generateName(secureRandom), {

@@ -91,7 +91,7 @@ export class ShareReport {
     const pairs: Pair[] = [
       ["URL", url, output.colors.cyan],
       ["Shared", this.#target.label],
-      ["Until", `${until.toLocaleTimeString()} (${formatDuration(this.#options.expiresMs)} from now)`],
+      ["Until", `${until.toLocaleTimeString()} (${formatDuration(this.#options.expires)} from now)`],
     ];
     const ports = (protocol: string) =>
       this.#target.found.filter((server) => server.protocol === protocol).map(({ host, port }) => hostPort(host, port));
