@@ -280,3 +280,14 @@ export const FOLDER_PATH_DEPTH_MAX = 64;
 export const FOLDER_LISTING_MAX = 5000;
 /** Files looked at side by side for one page. */
 export const FOLDER_STAT_CONCURRENCY = 16;
+
+// --- Demo page -------------------------------------------------------------------------------------------------------
+
+/** Visitors whom the demo keeps informed at once; it is for trying out. */
+export const DEMO_VISITORS_MAX = 500;
+/** Shortest time between two pieces of news: any number of waves in between are one. */
+export const DEMO_NEWS_MIN_MS = 100;
+/** One message to the echo. */
+export const DEMO_ECHO_MAX_BYTES = 64 * KiB;
+/** What may wait for a visitor who sends to the echo and does not read it. */
+export const DEMO_ECHO_BACKLOG_MAX_BYTES = 1 * MiB;

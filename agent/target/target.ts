@@ -64,8 +64,8 @@ function server(protocol: ServerTarget["protocol"], host: string, portText: stri
 }
 
 function parseUrl(text: string): ServerTarget {
-  const url = URL.parse(text);
-  if (url === null) throw new UsageError(`"${text}" is not a valid URL.`, FORMS);
+  if (!URL.canParse(text)) throw new UsageError(`"${text}" is not a valid URL.`, FORMS);
+  const url = new URL(text);
   const { protocol } = url;
   if (protocol !== "http:" && protocol !== "https:") {
     throw new TargetError("target-unsupported", `${protocol}// cannot be shared.`, {
