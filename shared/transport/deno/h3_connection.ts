@@ -118,7 +118,7 @@ export class H3Connection {
     const sessionId = await reader.varint(begun.subarray(2));
     reader.release();
     if (sessionId === undefined) return discard(stream);
-    if (!isSessionId(sessionId)) return closeConn(this.conn, H3_ID_ERROR);
+    if (!isSessionId(sessionId)) return this.#cut(H3_ID_ERROR);
     this.#deliver(sessionId, stream);
   }
 
@@ -132,6 +132,11 @@ export class H3Connection {
     }
   }
 
+  #cut(code: number): void {
+    if (this.#session === undefined) closeConn(this.conn, code);
+    else this.#session.session.cut(code);
+  }
+
   async #acceptUni(): Promise<void> {
     const streams = this.conn.incomingUnidirectionalStreams.getReader();
     try {
@@ -139,7 +144,7 @@ export class H3Connection {
         const { value: readable, done } = await streams.read();
         if (done) return;
         this.#sortUni(readable).catch((error) => {
-          if (error instanceof ProtocolError) closeConn(this.conn, H3_GENERAL_PROTOCOL_ERROR);
+          if (error instanceof ProtocolError) this.#cut(H3_GENERAL_PROTOCOL_ERROR);
         });
       }
     } catch {

@@ -82,6 +82,12 @@ export class H3Session implements Session {
     this.#incoming.push(stream);
   }
 
+  /** Ends the session because the peer broke the rules, and the connection with this code of HTTP/3. */
+  cut(closeCode: number): void {
+    this.#end(lost("the peer broke the rules of WebTransport"));
+    closeConn(this.#conn, closeCode);
+  }
+
   close(close?: { code?: number; reason?: string }): void {
     if (this.#ended) return;
     const { code, reason } = normalizeClose(close);
@@ -96,7 +102,6 @@ export class H3Session implements Session {
   async #readConnectStream(): Promise<void> {
     const { reader, writer, frames, early } = this.#connect;
     const capsules = new CapsuleDecoder();
-    let code = H3_NO_ERROR;
     try {
       const close = early.map((payload) => capsules.push(payload)).find((found) => found !== undefined) ??
         await readClose(reader, frames, capsules);
@@ -104,16 +109,12 @@ export class H3Session implements Session {
       // A peer that closed waits for our own end of this stream.
       await writer.close().catch(() => {});
     } catch (error) {
-      if (error instanceof ProtocolError) {
-        code = H3_MESSAGE_ERROR;
-        this.#end(lost("the peer broke the rules of WebTransport"));
-      } else {
-        await connectionEnd(this.#conn);
-        this.#end(lost("the peer reset the session"));
-      }
+      if (error instanceof ProtocolError) this.cut(H3_MESSAGE_ERROR);
+      else await connectionEnd(this.#conn);
+      this.#end(lost("the peer reset the session"));
     }
     clearTimeout(this.#lingering);
-    closeConn(this.#conn, code);
+    closeConn(this.#conn, H3_NO_ERROR);
   }
 
   #end(close: SessionClose): void {
