@@ -6,7 +6,7 @@ import type { Context } from "../context.ts";
 import { edgesObject, liveEdge } from "../edges/edge_list.ts";
 import { nameIndex } from "../names/name_index.ts";
 import { unpack } from "../outcome.ts";
-import { registeredShare, shareObject } from "../share/shares.ts";
+import { locateShare, registeredShare, shareObject } from "../share/shares.ts";
 import { readObject } from "./body.ts";
 import { badRequest, parseEdgeId, parseEdgeReport, textField } from "./input.ts";
 
@@ -22,6 +22,12 @@ edges.put("/:id", async (c) => {
   const report = parseEdgeReport(await readObject(c.req.raw));
   unpack(await edgesObject(c.env.env).report(parseEdgeId(c.req.param("id")), report));
   return c.body(null, 204);
+});
+
+edges.get("/:id/shares/:name", async (c) => {
+  const found = await locateShare(c.env.env, checkName(c.req.param("name")));
+  c.header("cache-control", "no-store");
+  return c.json(found);
 });
 
 edges.post("/:id/attach", async (c) => {

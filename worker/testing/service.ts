@@ -100,7 +100,7 @@ export class TestService {
       // Edges reach the Worker by its address, not by its name.
       host: `127.0.0.1:${this.port}`,
       headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
-      body: JSON.stringify(body),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   }
 

@@ -19,6 +19,7 @@ export class StandInEdge {
   readonly #server: http.Server;
   readonly #orders: Order[] = [];
   #wake: () => void = () => {};
+  #refuses: () => boolean = () => false;
   /** What happens to visitors who are passed on. */
   onVisitor: RequestListener = (_request, response) => response.end("hello from the edge");
   onUpgrade: (request: IncomingMessage, socket: Duplex) => void = (_request, socket) => socket.destroy();
@@ -57,6 +58,11 @@ export class StandInEdge {
     return this.#orders.shift()!;
   }
 
+  /** Asked for every order whether it is to be answered with an error. */
+  refuseOrders(refuses: () => boolean): void {
+    this.#refuses = refuses;
+  }
+
   /** Orders that nobody has taken. */
   get waiting(): number {
     return this.#orders.length;
@@ -72,6 +78,7 @@ export class StandInEdge {
     let text = "";
     for await (const chunk of request) text += chunk;
     if (request.headers.authorization !== `Bearer ${this.#key}`) return 403;
+    if (this.#refuses()) return 500;
     this.#orders.push(JSON.parse(text));
     this.#wake();
     return 204;
