@@ -30,6 +30,7 @@ svg .flow{stroke:var(--accent);stroke-width:3;stroke-linecap:round;stroke-dashar
 dt{font-size:.8125rem;color:var(--soft)}
 dd{margin:0;font-size:1.625rem;font-weight:600;letter-spacing:-.01em;font-variant-numeric:tabular-nums}
 button{margin-top:1.25rem;padding:.7rem 1.3rem;font:inherit;font-weight:600;color:var(--on);background:var(--accent);border:0;border-radius:.6rem;cursor:pointer}
+.soft{margin-left:.75rem;color:var(--soft);font-size:.9375rem;white-space:nowrap}
 button:active{transform:translateY(1px)}
 button:focus-visible{outline:3px solid color-mix(in srgb,var(--accent) 45%,transparent);outline-offset:2px}
 pre{margin:0;padding:1rem 1.2rem;background:var(--code);border-radius:.75rem;overflow-x:auto;line-height:1.7}
@@ -125,9 +126,8 @@ relay hands it every request that your browser makes.</p>
 <div><dt>Looking right now</dt><dd id="here">&ndash;</dd></div>
 <div><dt>Visits so far</dt><dd id="visits">&ndash;</dd></div>
 <div><dt>Round trip</dt><dd id="trip">&ndash;</dd></div>
-<div><dt>Waves</dt><dd id="waves">&ndash;</dd></div>
 </dl>
-<button id="wave" type="button">Wave to everybody here</button>
+<button id="wave" type="button">Wave to everybody here</button> <span class="soft"><span id="waves">0</span> waves so far</span>
 
 <h2>Now share something of yours</h2>
 <pre><code>spanway share 3000      <i># the web server on port 3000</i>
