@@ -95,6 +95,9 @@ export const H3_FIELDS_MAX = 128;
 export const H3_SETTINGS_MAX_BYTES = 1 * KiB;
 /** An unknown frame or capsule that is skipped: peers send small ones to keep everybody tolerant. */
 export const H3_SKIP_MAX_BYTES = 64 * KiB;
+/** Bidirectional streams that each client of a server may have open: agents open few, and each one allowed costs the
+ * server 80 bytes per session whether it is used or not. */
+export const H3_SERVER_STREAMS_MAX = 256;
 /** Unidirectional streams a peer may have open: three of HTTP/3, and room for those that are refused. */
 export const H3_UNI_STREAMS_MAX = 32;
 /** Streams whose header has not arrived, or not their session; beyond it no more are taken from the connection. */
@@ -239,6 +242,8 @@ export const OUTPUT_QUEUE_HARD_MAX_CHARS = 8 * MiB;
 export const OUTPUT_FLUSH_MS = 5;
 /** How long the end of a command waits for a terminal or pipe that takes nothing. */
 export const OUTPUT_END_TIMEOUT_MS = 500;
+/** How long a share that is interrupted tries to tell the service that it is over. */
+export const GOODBYE_TIMEOUT_MS = 2 * SECOND;
 /** How long a command may take to end after the first interrupt. */
 export const INTERRUPT_GRACE_MS = 5 * SECOND;
 /** A key file: PEM of one ed25519 key takes 120 bytes. */

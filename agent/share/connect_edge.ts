@@ -1,12 +1,11 @@
 import { Buffer } from "node:buffer";
-import { connectEdge as connectBest, type Dial, type Dialers } from "../../shared/transport/connect.ts";
+import { type Connected, connectEdge as connectBest, type Dial, type Dialers } from "../../shared/transport/connect.ts";
 import { connectQmux } from "../../shared/transport/qmux/ws.ts";
-import type { Connected, EdgeInfo } from "./share_controller.ts";
+import type { EdgeInfo } from "./share_controller.ts";
 
 /** Connects to an edge by the best transport that this runtime has and the network lets through. */
-export async function connectEdge(edge: EdgeInfo, signal: AbortSignal): Promise<Connected> {
-  const { session, fallback } = await connectBest(edge, dialers, { signal });
-  return { session, fallback: fallback?.message };
+export function connectEdge(edge: EdgeInfo, signal: AbortSignal): Promise<Connected> {
+  return connectBest(edge, dialers, { signal });
 }
 
 const udp: Dial = async (edge, limits) => {

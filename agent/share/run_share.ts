@@ -1,3 +1,6 @@
+import { Buffer } from "node:buffer";
+import { errorCode } from "../../shared/errors.ts";
+import { GOODBYE_TIMEOUT_MS } from "../../shared/limits.ts";
 import { generateName } from "../../shared/names.ts";
 import { secureRandom } from "../../shared/random.ts";
 import type { CommandContext } from "../cli/context.ts";
@@ -7,7 +10,7 @@ import { connectEdge } from "./connect_edge.ts";
 import { observed } from "./observe.ts";
 import { serveSession } from "./serve_session.ts";
 import { ServiceApi } from "./service_api.ts";
-import { ShareController } from "./share_controller.ts";
+import { ShareController, type Standing } from "./share_controller.ts";
 import { ShareReport } from "./share_report.ts";
 import { sleep } from "./sleep.ts";
 
@@ -35,6 +38,7 @@ export async function shareTarget(
   const running = await home.claimRunning({ relay: options.relay.origin, target: target.key });
   const api = new ServiceApi({ relay: options.relay, identity, now: Date.now, random: secureRandom });
   const chosen = options.name !== undefined;
+  const meta = { agent: Buffer.from(secureRandom(8)).toString("hex") };
   const expiresAt = Date.now() + options.expires;
   const report = new ShareReport(output, options, target, identity.fingerprint);
   const handler = observed(target.handle, () => performance.now(), (request) => report.request(request));
@@ -42,12 +46,13 @@ export async function shareTarget(
     now: Date.now,
     random: Math.random,
     sleep,
-    async register(name) {
-      const registration = await api.register(name, { expiresAt, chosen });
+    async register(name, signal) {
+      const registration = await api.register(name, { expiresAt, chosen, meta }, signal);
       await running.remember(name);
       return registration;
     },
-    unregister: (name) => api.unregister(name),
+    standing: (name, signal) => standing(api, name, meta.agent, signal),
+    unregister: (name) => api.unregister(name, AbortSignal.timeout(GOODBYE_TIMEOUT_MS)),
     connect: connectEdge,
     ticket: (name) => api.ticket("share", name),
     otherName: () => (chosen ? undefined : generateName(secureRandom)),
@@ -57,5 +62,17 @@ export async function shareTarget(
     report.ended(await controller.run(signal));
   } finally {
     await running.forget();
+  }
+}
+
+/** How a share stands that the agent of this id had to leave alone for a while. */
+async function standing(api: ServiceApi, name: string, agent: string, signal: AbortSignal): Promise<Standing> {
+  try {
+    const { state, meta } = await api.show(name, signal);
+    if (meta["agent"] !== agent) return "replaced";
+    return state === "ended" || state === "expired" ? state : "ours";
+  } catch (error) {
+    if (errorCode(error) === "share-unknown") return "ours";
+    throw error;
   }
 }

@@ -22,6 +22,32 @@ export interface ServiceApiOptions {
   readonly random: RandomBytes;
 }
 
+/** What is asked for a share. */
+export interface ShareRequest {
+  /** Unix milliseconds by this device's clock. */
+  readonly expiresAt: number;
+  /** True when a person chose the name. */
+  readonly chosen: boolean;
+  /** Kept by the service for the owner. */
+  readonly meta: Readonly<Record<string, string>>;
+}
+
+/** What the service knows of a share. */
+export interface ShareStatus {
+  /** `attached`, `away`, `expired` or `ended`. */
+  readonly state: string;
+  /** As given by the last registration. */
+  readonly meta: Readonly<Record<string, unknown>>;
+}
+
+interface Call {
+  readonly ticket?: Uint8Array;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** Gives up. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * A device's client of the share service. Learns the service's clock from its first answer, so that a device whose clock
  * is wrong still signs tickets that are valid.
@@ -36,19 +62,29 @@ export class ServiceApi {
   }
 
   /** Claims or renews a name. @throws {ServiceError | TicketError} */
-  async register(name: string, request: { expiresAt: number; chosen: boolean }): Promise<Registration> {
-    await this.#learnClock();
+  async register(name: string, request: ShareRequest, signal?: AbortSignal): Promise<Registration> {
+    await this.#learnClock(signal);
     const ticket = await this.ticket("share", name);
     const expiresAt = request.expiresAt + (this.#offset ?? 0);
-    const answer = await this.#call("POST", "/api/shares", ticket, { expiresAt, chosen: request.chosen });
+    const { chosen, meta } = request;
+    const answer = await this.#call("POST", "/api/shares", { ticket, body: { expiresAt, chosen, meta }, signal });
     const registration = parseRegistration(answer);
     return { ...registration, expiresAt: registration.expiresAt - (this.#offset ?? 0) };
   }
 
-  /** Ends a share. @throws {ServiceError | TicketError} */
-  async unregister(name: string): Promise<void> {
+  /** What the service knows of a share of this device. @throws {ServiceError | TicketError} */
+  async show(name: string, signal?: AbortSignal): Promise<ShareStatus> {
     const ticket = await this.ticket("owner", name);
-    await this.#call("DELETE", `/api/shares/${encodeURIComponent(name)}`, ticket, undefined);
+    const answer = await this.#call("GET", `/api/shares/${encodeURIComponent(name)}`, { ticket, signal });
+    const { state, meta } = (answer ?? {}) as { state?: unknown; meta?: Readonly<Record<string, unknown>> | null };
+    if (typeof state !== "string") throw senseless();
+    return { state, meta: meta ?? {} };
+  }
+
+  /** Ends a share. @throws {ServiceError | TicketError} */
+  async unregister(name: string, signal?: AbortSignal): Promise<void> {
+    const ticket = await this.ticket("owner", name);
+    await this.#call("DELETE", `/api/shares/${encodeURIComponent(name)}`, { ticket, signal });
   }
 
   /** A fresh ticket of this device. */
@@ -57,9 +93,9 @@ export class ServiceApi {
     return signTicket(identity, { role, name, audience: relay.origin, now: now() + (this.#offset ?? 0), random });
   }
 
-  async #learnClock(): Promise<void> {
+  async #learnClock(signal: AbortSignal | undefined): Promise<void> {
     const before = this.#options.now();
-    const answer = await this.#call("GET", "/api/service", undefined, undefined);
+    const answer = await this.#call("GET", "/api/service", { signal });
     const { service, now } = (answer ?? {}) as { service?: unknown; now?: unknown };
     if (service !== "spanway" || typeof now !== "number") {
       throw new ServiceError("unavailable", `There is no spanway service at ${this.#options.relay.origin}.`, {
@@ -69,10 +105,11 @@ export class ServiceApi {
     this.#offset = Math.round(now - (before + this.#options.now()) / 2);
   }
 
-  async #call(method: string, path: string, ticket: Uint8Array | undefined, body: unknown): Promise<unknown> {
+  async #call(method: string, path: string, { ticket, body, signal }: Call): Promise<unknown> {
     const headers: Record<string, string> = { accept: "application/json" };
     if (ticket !== undefined) headers["authorization"] = `Spanway ${Buffer.from(ticket).toString("base64url")}`;
     if (body !== undefined) headers["content-type"] = "application/json";
+    const timeout = AbortSignal.timeout(API_TIMEOUT_MS);
     let status: number;
     let text: string;
     try {
@@ -80,7 +117,7 @@ export class ServiceApi {
         method,
         headers,
         redirect: "error",
-        signal: AbortSignal.timeout(API_TIMEOUT_MS),
+        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       status = response.status;
@@ -125,8 +162,14 @@ function parseRegistration(answer: unknown): Registration {
   if (
     typeof name !== "string" || typeof url !== "string" || typeof expiresAt !== "number" || !Array.isArray(edges) ||
     !edges.every(isEdgeInfo)
-  ) throw new ServiceError("unavailable", "The share service gave an answer that makes no sense.");
+  ) throw senseless();
   return { name, url, expiresAt, edges };
+}
+
+function senseless(): ServiceError {
+  return new ServiceError("unavailable", "The share service gave an answer that makes no sense.", {
+    hint: "Use the same version of spanway on both sides.",
+  });
 }
 
 function isEdgeInfo(value: unknown): value is EdgeInfo {

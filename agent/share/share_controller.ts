@@ -2,7 +2,9 @@ import { errorCode, errorMessage, ServiceError, SpanwayError } from "../../share
 import { HANDSHAKE_TIMEOUT_MS } from "../../shared/limits.ts";
 import { type Control, dialHandshake } from "../../shared/relay/handshake.ts";
 import { EndCode } from "../../shared/relay/relay_core.ts";
+import type { Connected, Fallback } from "../../shared/transport/connect.ts";
 import type { Session } from "../../shared/transport/transport.ts";
+import { VERSION } from "../version.ts";
 import { Backoff } from "./backoff.ts";
 
 /** Where an agent can attach, as the service tells it. */
@@ -26,12 +28,15 @@ export interface Registration {
   readonly edges: readonly EdgeInfo[];
 }
 
-/** A session that has been set up, and how. */
-export interface Connected {
-  readonly session: Session;
-  /** Why the first choice of transport was not used; undefined when it was. */
-  readonly fallback: string | undefined;
-}
+/** What the service knows of a share whose agent was away. */
+export type Standing =
+  /** Still this agent's; or the service does not know it (any more). */
+  | "ours"
+  /** A newer agent with the same key has registered it. */
+  | "replaced"
+  /** Its owner has ended it from elsewhere. */
+  | "ended"
+  | "expired";
 
 /** What a share does to the world; simulated in tests. */
 export interface ShareEffects {
@@ -41,9 +46,11 @@ export interface ShareEffects {
   random(): number;
   /** Resolves after `ms` milliseconds or when the signal aborts, whichever is first. Never rejects. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
-  /** Claims or renews the name. @throws {ServiceError | TicketError} */
-  register(name: string): Promise<Registration>;
-  /** Ends the share at the service. */
+  /** Claims or renews the name. The signal gives up. @throws {ServiceError | TicketError} */
+  register(name: string, signal: AbortSignal): Promise<Registration>;
+  /** Asks how the share stands. The signal gives up. @throws {ServiceError | TicketError} */
+  standing(name: string, signal: AbortSignal): Promise<Standing>;
+  /** Ends the share at the service. Takes no longer than somebody waits who has pressed Ctrl-C. */
   unregister(name: string): Promise<void>;
   /** @throws {TransportError} */
   connect(edge: EdgeInfo, signal: AbortSignal): Promise<Connected>;
@@ -63,7 +70,7 @@ export type ShareEvent =
     readonly registration: Registration;
     readonly edge: EdgeInfo;
     readonly transport: Session["transport"];
-    readonly fallback: string | undefined;
+    readonly fallback: Fallback | undefined;
     /** True when it was attached before and came back. */
     readonly again: boolean;
   }
@@ -78,13 +85,16 @@ const FINAL: ReadonlySet<string> = new Set<string>([
   "name-invalid",
   "not-allowed",
   "bad-request",
-  "share-ended",
   "unsupported-version",
   "ticket-forged",
   "ticket-foreign",
   EndCode.REPLACED,
   EndCode.ENDED,
+  EndCode.EXPIRED,
 ]);
+
+/** Codes after which there is nothing at the service that this agent may end. */
+const NOT_OURS: ReadonlySet<string> = new Set<string>(["name-taken", EndCode.REPLACED, EndCode.ENDED]);
 
 /**
  * Keeps one share on the air: registers, attaches, serves, and comes back after every loss until it is interrupted or
@@ -95,6 +105,8 @@ export class ShareController {
   readonly #tell: (event: ShareEvent) => void;
   readonly #backoff: Backoff;
   #name: string;
+  /** Counts tries to attach: when an edge is dead, the next one is taken. */
+  #tries = 0;
   #attachedBefore = false;
 
   constructor(name: string, effects: ShareEffects, tell: (event: ShareEvent) => void) {
@@ -114,7 +126,7 @@ export class ShareController {
    * @throws {SpanwayError} when trying again cannot help, or when the very first registration fails
    */
   async run(signal: AbortSignal): Promise<ShareEnd> {
-    let registration = await this.#registerFirst();
+    let registration = await this.#registerFirst(signal);
     this.#tell({ event: "registered", registration });
     const expiry = new AbortController();
     const stop = AbortSignal.any([signal, expiry.signal]);
@@ -125,23 +137,32 @@ export class ShareController {
           await this.#attachAndServe(registration, stop);
         } catch (error) {
           if (stop.aborted) break;
-          if (errorCode(error) === EndCode.EXPIRED) return "expired";
-          if (FINAL.has(errorCode(error))) throw error;
-          await this.#pause(error, stop);
-          if (!stop.aborted) registration = await this.#renew(registration);
+          await this.#pause(unlessFinal(error), stop);
+          // A suspended machine's timers stand still.
+          if (this.#effects.now() >= registration.expiresAt) break;
+          if (!stop.aborted) registration = await this.#renew(registration, stop);
         }
       }
-      return signal.aborted ? "interrupted" : "expired";
+    } catch (error) {
+      if (errorCode(error) === EndCode.EXPIRED) return "expired";
+      if (!NOT_OURS.has(errorCode(error))) await this.#unregister();
+      throw error;
     } finally {
       clearTimeout(timer);
-      await this.#effects.unregister(this.#name).catch(() => {});
     }
+    if (!signal.aborted) return "expired";
+    await this.#unregister();
+    return "interrupted";
   }
 
-  async #registerFirst(): Promise<Registration> {
+  async #unregister(): Promise<void> {
+    await this.#effects.unregister(this.#name).catch(() => {});
+  }
+
+  async #registerFirst(signal: AbortSignal): Promise<Registration> {
     for (;;) {
       try {
-        return await this.#effects.register(this.#name);
+        return await this.#effects.register(this.#name, signal);
       } catch (error) {
         const other = errorCode(error) === "name-taken" ? this.#effects.otherName() : undefined;
         if (other === undefined) throw error;
@@ -150,12 +171,17 @@ export class ShareController {
     }
   }
 
-  /** Learns the edges anew. A service that does not answer leaves us with what we know. */
-  async #renew(known: Registration): Promise<Registration> {
+  /**
+   * Renews the name, unless somebody has taken it over or ended it meanwhile, and learns the edges anew. A service that
+   * does not answer leaves us with what we know.
+   */
+  async #renew(known: Registration, signal: AbortSignal): Promise<Registration> {
     try {
-      return await this.#effects.register(this.#name);
+      const standing = await this.#effects.standing(this.#name, signal);
+      if (standing !== "ours") throw overBy(standing);
+      return await this.#effects.register(this.#name, signal);
     } catch (error) {
-      if (FINAL.has(errorCode(error))) throw error;
+      unlessFinal(error);
       return known;
     }
   }
@@ -167,10 +193,13 @@ export class ShareController {
   }
 
   async #attachAndServe(registration: Registration, signal: AbortSignal): Promise<void> {
-    const edge = registration.edges[0];
+    const { edges } = registration;
+    const edge = edges[this.#tries++ % edges.length];
     if (edge === undefined) throw new ServiceError("unavailable", "The service has no edge to attach to right now.");
     const { session, fallback } = await this.#effects.connect(edge, signal);
     const end = () => session.close({ code: 0, reason: "bye" });
+    // Nobody who has pressed Ctrl-C waits for a handshake.
+    signal.addEventListener("abort", end);
     try {
       const hello = {
         role: "share" as const,
@@ -179,12 +208,15 @@ export class ShareController {
         agent: AGENT,
       };
       const { control } = await dialHandshake(session, hello, HANDSHAKE_TIMEOUT_MS);
+      signal.removeEventListener("abort", end);
       this.#backoff.reset();
+      this.#tries--;
       const again = this.#attachedBefore;
       this.#attachedBefore = true;
       this.#tell({ event: "attached", registration, edge, transport: session.transport, fallback, again });
       await this.#serve(session, control, signal);
     } finally {
+      signal.removeEventListener("abort", end);
       end();
     }
   }
@@ -209,7 +241,24 @@ export class ShareController {
 }
 
 /** Name and version as said in HELLO. */
-const AGENT = "spanway";
+const AGENT = `spanway/${VERSION}`;
+
+/** An error after which another try may help; throws all others. */
+function unlessFinal(error: unknown): unknown {
+  if (FINAL.has(errorCode(error))) throw error;
+  return error;
+}
+
+function overBy(standing: Exclude<Standing, "ours">): ServiceError | SpanwayError {
+  switch (standing) {
+    case "replaced":
+      return new SpanwayError(EndCode.REPLACED, "A newer spanway with the same key took this share over.");
+    case "ended":
+      return new ServiceError(EndCode.ENDED, "The share was ended by its owner.");
+    case "expired":
+      return new ServiceError(EndCode.EXPIRED, "The share has expired.");
+  }
+}
 
 async function readUntilBye(control: Control, session: Session): Promise<{ code: string; message: string }> {
   const closed = session.closed.then(({ reason }) => ({

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ServiceError, SpanwayError } from "../../shared/errors.ts";
+import { ProtocolError, ServiceError, SpanwayError, TransportError } from "../../shared/errors.ts";
 import { RECONNECT_MAX_MS } from "../../shared/limits.ts";
 import { secureRandom, seededRandom } from "../../shared/random.ts";
 import { EndCode, RelayCore } from "../../shared/relay/relay_core.ts";
@@ -10,6 +10,7 @@ import {
   ShareController,
   type ShareEffects,
   type ShareEvent,
+  type Standing,
 } from "./share_controller.ts";
 import { serveSession } from "./serve_session.ts";
 import { sleep } from "./sleep.ts";
@@ -23,8 +24,12 @@ class World {
   readonly unregistered: string[] = [];
   readonly slept: number[] = [];
   readonly pairs: MemoryPair[] = [];
+  /** The edges that were dialled. */
+  readonly dialled: string[] = [];
+  edges: readonly EdgeInfo[] = [EDGE];
+  standing: Standing = "ours";
   /** Consulted before each step; what it throws is that step's failure. */
-  fail: (step: "register" | "connect" | "admit") => void = () => {};
+  fail: (step: "register" | "standing" | "connect" | "admit") => void = () => {};
   onEvent: (event: ShareEvent) => void = () => {};
   expiresAt = Date.now() + 60_000;
   names: string[] = [];
@@ -39,7 +44,7 @@ class World {
     refused() {},
   });
 
-  readonly effects: ShareEffects = {
+  readonly effects: { -readonly [Effect in keyof ShareEffects]: ShareEffects[Effect] } = {
     now: Date.now,
     random: () => 0.5,
     sleep: (ms, signal) => {
@@ -49,14 +54,19 @@ class World {
     register: (name) => {
       this.fail("register");
       this.registered.push(name);
-      const registration: Registration = { name, url: `http://${name}`, expiresAt: this.expiresAt, edges: [EDGE] };
+      const registration: Registration = { name, url: `http://${name}`, expiresAt: this.expiresAt, edges: this.edges };
       return Promise.resolve(registration);
+    },
+    standing: () => {
+      this.fail("standing");
+      return Promise.resolve(this.standing);
     },
     unregister: (name) => {
       this.unregistered.push(name);
       return Promise.resolve();
     },
-    connect: () => {
+    connect: (edge) => {
+      this.dialled.push(edge.id);
       this.fail("connect");
       const pair = memoryPair();
       this.pairs.push(pair);
@@ -135,7 +145,76 @@ Deno.test("a newer agent with the same key ends this one instead of fighting it"
   world.onEvent = (event) => {
     if (event.event === "attached") world.core.end("first", undefined, EndCode.REPLACED, "a newer one took over");
   };
-  await assert.rejects(running, { code: "replaced", message: "a newer one took over" });
+  await assert.rejects(running, { code: "share-replaced", message: "a newer one took over" });
+  assert.deepEqual(world.unregistered, [], "the share is the newer agent's by now");
+});
+
+Deno.test("an agent that was away learns that it was replaced, or that the share was ended, and does not revive it", async () => {
+  for (const [standing, code] of [["replaced", "share-replaced"], ["ended", "share-ended"]] as const) {
+    const world = new World();
+    world.onEvent = (event) => {
+      if (event.event !== "attached") return;
+      world.standing = standing;
+      world.pairs.at(-1)!.cut();
+    };
+    await assert.rejects(world.run(new AbortController().signal), { code });
+    assert.deepEqual([world.registered, world.unregistered, world.pairs.length], [["first"], [], 1]);
+  }
+});
+
+Deno.test("an agent that was away until after the expiry ends as expired", async () => {
+  for (const how of ["told", "by its clock"]) {
+    const world = new World();
+    let clock = Date.now();
+    world.effects.now = () => clock;
+    world.onEvent = (event) => {
+      if (event.event !== "attached") return;
+      if (how === "told") world.standing = "expired";
+      else clock = world.expiresAt;
+      world.pairs.at(-1)!.cut();
+    };
+    assert.equal(await world.run(new AbortController().signal), "expired");
+    assert.deepEqual([world.registered, world.unregistered], [["first"], []], how);
+  }
+});
+
+Deno.test("an interrupt does not wait for a handshake that nobody answers", async () => {
+  const world = new World();
+  const stop = new AbortController();
+  world.effects.connect = () => {
+    setTimeout(() => stop.abort());
+    return Promise.resolve({ session: memoryPair().client, fallback: undefined });
+  };
+  const startedAt = performance.now();
+  assert.equal(await world.run(stop.signal), "interrupted");
+  assert.ok(performance.now() - startedAt < 2000);
+  assert.deepEqual(world.unregistered, ["first"]);
+});
+
+Deno.test("when an edge does not answer the next one is tried, and one that works is kept", async () => {
+  const world = new World();
+  const stop = new AbortController();
+  world.edges = ["a", "b", "c"].map((id) => ({ ...EDGE, id }));
+  world.fail = (step) => {
+    if (step === "connect" && world.dialled.at(-1) !== "c") throw new TransportError("connect-failed", "no answer");
+  };
+  let attached = 0;
+  world.onEvent = (event) => {
+    if (event.event !== "attached") return;
+    if (++attached === 2) stop.abort();
+    else world.pairs.at(-1)!.cut();
+  };
+  await world.run(stop.signal);
+  assert.deepEqual(world.dialled, ["a", "b", "c", "c"]);
+});
+
+Deno.test("a share that can never attach is taken off the service", async () => {
+  const world = new World();
+  world.fail = (step) => {
+    if (step === "admit") throw new ProtocolError("unsupported-version", "too old");
+  };
+  await assert.rejects(world.run(new AbortController().signal), { code: "unsupported-version" });
+  assert.deepEqual(world.unregistered, ["first"]);
 });
 
 Deno.test("a share ends by itself at its expiry, told by the relay or by its own clock", async () => {
@@ -161,7 +240,7 @@ Deno.test("simulation: whatever fails, the share comes back, under one name, wit
     let attached = 0;
     world.fail = (step) => {
       if (!started || random() > 0.5) return;
-      if (step === "register") throw new ServiceError("unavailable", "restarting");
+      if (step === "register" || step === "standing") throw new ServiceError("unavailable", "restarting");
       throw new SpanwayError(step === "connect" ? "connect-failed" : "unavailable", "not now");
     };
     world.onEvent = (event) => {

@@ -2,6 +2,7 @@ import { formatDuration } from "../cli/duration.ts";
 import type { ShareOptions } from "../cli/options.ts";
 import type { Output, Pair } from "../cli/output.ts";
 import type { OpenTarget } from "../target/open_target.ts";
+import type { Fallback } from "../../shared/transport/connect.ts";
 import { hostPort } from "../target/target.ts";
 import type { RequestRecord } from "./observe.ts";
 import type { Registration, ShareEnd, ShareEvent } from "./share_controller.ts";
@@ -37,14 +38,9 @@ export class ShareReport {
           transport: event.transport,
           edge: event.edge.id,
           region: event.edge.region,
-          ...(event.fallback === undefined ? {} : { fallback: event.fallback }),
+          ...(event.fallback === undefined ? {} : { fallback: event.fallback.message }),
         });
-        if (event.fallback !== undefined) {
-          output.warn(
-            `UDP does not get through (${event.fallback}): the share runs over WebSocket instead.`,
-            "It works, with more delay. Allow outgoing UDP to the relay's port for full speed.",
-          );
-        }
+        if (event.fallback !== undefined) this.#warnOfFallback(event.fallback);
         return;
       case "lost":
         output.event("path", { state: "lost", code: event.code, message: event.message, retryInMs: event.retryInMs });
@@ -73,6 +69,15 @@ export class ShareReport {
     output.event("closed", { reason: end, requests: this.#requests });
     const served = `${this.#requests} request${this.#requests === 1 ? "" : "s"} served`;
     output.line(end === "expired" ? `The share has expired; ${served}.` : `The share has ended; ${served}.`);
+  }
+
+  #warnOfFallback({ why, message }: Fallback): void {
+    this.#output.warn(
+      `${message.charAt(0).toUpperCase()}${message.slice(1)}.`,
+      why === "unsupported"
+        ? "It works, with more delay."
+        : "It works, with more delay. Let UDP out to the relay's port for full speed.",
+    );
   }
 
   #announce(registration: Registration, edge: string): void {

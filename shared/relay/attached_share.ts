@@ -1,8 +1,8 @@
-import { errorMessage } from "../errors.ts";
+import { errorCode, errorMessage, ProtocolError } from "../errors.ts";
 import { REFUSAL_LINGER_MS } from "../limits.ts";
 import type { Session, SessionClose } from "../transport/transport.ts";
 import type { Control } from "./handshake.ts";
-import { StreamPool } from "./stream_pool.ts";
+import { type PoolEffects, StreamPool } from "./stream_pool.ts";
 
 /** One share whose agent is attached here. */
 export class AttachedShare {
@@ -19,18 +19,22 @@ export class AttachedShare {
     attachment: { name: string; id: string; expiresAt: number },
     session: Session,
     control: Control,
-    now: () => number,
+    effects: PoolEffects,
   ) {
     this.name = attachment.name;
     this.id = attachment.id;
     this.expiresAt = attachment.expiresAt;
     this.session = session;
-    this.pool = new StreamPool(session, now);
+    this.pool = new StreamPool(session, effects);
     this.#control = control;
   }
 
-  /** Answers the agent's control messages until the session ends. Never rejects. */
-  async serveControl(): Promise<SessionClose> {
+  /**
+   * Answers the agent's control messages until the session ends. `fault` is the code of what the agent did wrong, if that
+   * was the cause. Never rejects.
+   */
+  async serveControl(): Promise<{ close: SessionClose; fault: string | undefined }> {
+    let fault: string | undefined;
     try {
       for (;;) {
         const message = await this.#control.read();
@@ -39,9 +43,10 @@ export class AttachedShare {
       }
       this.session.close({ code: 0, reason: "bye" });
     } catch (error) {
+      if (error instanceof ProtocolError) fault = errorCode(error);
       this.session.close({ code: 1, reason: errorMessage(error) });
     }
-    return await this.session.closed;
+    return { close: await this.session.closed, fault };
   }
 
   /** Refuses streams that the agent opens: a share only answers. Never rejects. */
@@ -57,7 +62,8 @@ export class AttachedShare {
   /** Tells the agent why, leaves it the time to hear it, then ends the session. Never rejects. */
   async end(code: string, message: string): Promise<void> {
     this.pool.close();
-    await this.#control.send({ t: "bye", code, message });
+    // Not waited for: an agent that takes nothing is given no more time than any other.
+    void this.#control.send({ t: "bye", code, message });
     await linger(this.session, code);
   }
 }

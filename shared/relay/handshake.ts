@@ -67,7 +67,7 @@ export async function dialHandshake(
 /**
  * The accepting side: reads HELLO and lets `admit` decide. A refusal is answered here, WELCOME is left to the caller, who
  * may have something to do before.
- * @throws what `admit` throws, ProtocolError or TransportError; the peer has been told
+ * @throws what `admit` throws, ProtocolError or TransportError; the peer is being told: end the session a little later
  */
 export async function acceptHello<Admission>(
   session: Session,
@@ -93,7 +93,8 @@ export async function acceptHello<Admission>(
       return { control, version, admission: await admit(hello) };
     });
   } catch (error) {
-    await control?.send({ t: "refuse", code: errorCode(error), message: errorMessage(error) });
+    // Not waited for: a peer who takes nothing must not hold a place. Whoever called leaves the time to read it.
+    void control?.send({ t: "refuse", code: errorCode(error), message: errorMessage(error) });
     throw error;
   }
 }

@@ -24,14 +24,24 @@ export interface RelayEffects {
   /** A share came, or went. `reason` is short and for people. */
   attached(share: AttachedShare): void;
   detached(share: AttachedShare, reason: string): void;
-  /** A session was turned away; `code` is for counting. */
+  /** A session, or a request of a visitor, was turned away; `code` is for counting. */
   refused(code: string): void;
+}
+
+/** Bounds of a relay core; the defaults are those of `limits.ts`. */
+export interface RelayBounds {
+  /** Sessions that have not shown a ticket yet. */
+  readonly pending?: number;
+  /** Attached shares. */
+  readonly sessions?: number;
+  /** From the session's begin to the decision about its HELLO, in milliseconds. */
+  readonly handshakeMs?: number;
 }
 
 /** Reasons a relay core ends an attachment with; agents react to them. */
 export const EndCode = {
   /** A newer agent with the same key has taken over. */
-  REPLACED: "replaced",
+  REPLACED: "share-replaced",
   EXPIRED: "share-expired",
   ENDED: "share-ended",
   /** The relay is going down; come back. */
@@ -46,39 +56,56 @@ export class RelayCore {
   readonly registry = new Registry();
   readonly #region: string;
   readonly #effects: RelayEffects;
+  readonly #bounds: Required<RelayBounds>;
+  /** Sessions that have not said HELLO, the oldest first. */
+  readonly #silent = new Set<Session>();
+  /** Those of them that had to make room. */
+  readonly #pushedOut = new WeakSet<Session>();
   #pending = 0;
 
-  constructor(region: string, effects: RelayEffects) {
+  constructor(region: string, effects: RelayEffects, bounds: RelayBounds = {}) {
     this.#region = region;
     this.#effects = effects;
+    this.#bounds = {
+      pending: bounds.pending ?? EDGE_PENDING_SESSIONS_MAX,
+      sessions: bounds.sessions ?? EDGE_SESSIONS_MAX,
+      handshakeMs: bounds.handshakeMs ?? HANDSHAKE_TIMEOUT_MS,
+    };
+  }
+
+  /** Sessions that have not shown a ticket yet. */
+  get pending(): number {
+    return this.#pending;
   }
 
   /** Serves one agent session until it ends. Never rejects. */
   async serve(session: Session): Promise<void> {
-    if (this.#pending >= EDGE_PENDING_SESSIONS_MAX || this.registry.size >= EDGE_SESSIONS_MAX) {
-      this.#effects.refused("too-many-sessions");
-      session.close({ code: 1, reason: "too many sessions" });
-      return;
-    }
+    if (this.registry.size >= this.#bounds.sessions || !this.#makeRoom()) return this.#turnAway(session);
     let admitted: { share: AttachedShare; welcome: Welcome; control: Control };
     this.#pending++;
+    this.#silent.add(session);
     try {
       admitted = await this.#admit(session);
     } catch (error) {
-      this.#effects.refused(errorCode(error));
+      if (!this.#pushedOut.has(session)) this.#effects.refused(errorCode(error));
       await linger(session, "refused");
       return;
     } finally {
+      this.#silent.delete(session);
       this.#pending--;
     }
     // In the registry before the agent hears of it: its first visitor may come right then.
     const { share, welcome, control } = admitted;
     const before = this.registry.put(share);
-    if (before !== undefined) void before.end(EndCode.REPLACED, "A newer spanway with the same key took over.");
+    if (before !== undefined) {
+      this.#effects.detached(before, EndCode.REPLACED);
+      void before.end(EndCode.REPLACED, "A newer spanway with the same key took over.");
+    }
     this.#effects.attached(share);
-    await control.send(welcome);
+    void control.send(welcome);
     void share.refuseStreams();
-    const close = await share.serveControl();
+    const { close, fault } = await share.serveControl();
+    if (fault !== undefined) this.#effects.refused(fault);
     share.pool.close();
     if (this.registry.remove(share)) this.#effects.detached(share, close.reason);
   }
@@ -112,14 +139,31 @@ export class RelayCore {
     return share.end(code, message);
   }
 
+  /** Strangers who say nothing push one another out, never somebody who shows a ticket. */
+  #makeRoom(): boolean {
+    if (this.#pending < this.#bounds.pending) return true;
+    const [oldest] = this.#silent;
+    if (oldest === undefined) return false;
+    this.#silent.delete(oldest);
+    this.#pushedOut.add(oldest);
+    this.#turnAway(oldest);
+    return true;
+  }
+
+  #turnAway(session: Session): void {
+    this.#effects.refused("too-many-sessions");
+    session.close({ code: 1, reason: "too many sessions" });
+  }
+
   async #admit(session: Session) {
     const { control, version, admission } = await acceptHello(session, async (hello) => {
+      this.#silent.delete(session);
       const admission = await this.#effects.admit(hello, session);
       if (admission.expiresAt > this.#effects.now()) return admission;
       throw new SpanwayError(EndCode.EXPIRED, "The share has expired.");
-    }, HANDSHAKE_TIMEOUT_MS);
+    }, this.#bounds.handshakeMs);
     const { name, session: id, expiresAt } = admission;
-    const share = new AttachedShare({ name, id, expiresAt }, session, control, this.#effects.now);
+    const share = new AttachedShare({ name, id, expiresAt }, session, control, this.#effects);
     const welcome: Welcome = { t: "welcome", version, session: id, region: this.#region, expiresAt };
     return { share, welcome, control };
   }

@@ -8,6 +8,14 @@ interface IdleStream {
   readonly since: number;
 }
 
+/** What a pool asks of the outside. */
+export interface PoolEffects {
+  /** Milliseconds of any clock that only goes forward. */
+  now(): number;
+  /** A request found no place; `code` is for counting. */
+  refused(code: string): void;
+}
+
 /** Bounds of one pool; the defaults are those of `limits.ts`. */
 export interface PoolBounds {
   readonly requests?: number;
@@ -21,15 +29,15 @@ export interface PoolBounds {
  */
 export class StreamPool {
   readonly #session: Session;
-  readonly #now: () => number;
+  readonly #effects: PoolEffects;
   readonly #bounds: Required<PoolBounds>;
   #idle: IdleStream[] = [];
   #busy = 0;
   #closed = false;
 
-  constructor(session: Session, now: () => number, bounds: PoolBounds = {}) {
+  constructor(session: Session, effects: PoolEffects, bounds: PoolBounds = {}) {
     this.#session = session;
-    this.#now = now;
+    this.#effects = effects;
     this.#bounds = {
       requests: bounds.requests ?? SHARE_REQUESTS_MAX,
       idle: bounds.idle ?? HTTP_IDLE_STREAMS_MAX,
@@ -53,6 +61,7 @@ export class StreamPool {
    */
   acquire(): RequestStream | Promise<RequestStream> {
     if (this.#busy >= this.#bounds.requests) {
+      this.#effects.refused("too-busy");
       throw new ServiceError("rate-limited", "This share answers as many requests as it may at once.");
     }
     this.#busy++;
@@ -61,7 +70,7 @@ export class StreamPool {
 
   /** Closes streams that have been idle for too long. Call it now and then. */
   sweep(): void {
-    const oldest = this.#now() - this.#bounds.idleMs;
+    const oldest = this.#effects.now() - this.#bounds.idleMs;
     const keep = this.#idle.findIndex((idle) => idle.since > oldest);
     const gone = keep === -1 ? this.#idle.splice(0) : this.#idle.splice(0, keep);
     for (const { stream } of gone) stream.close();
@@ -87,6 +96,6 @@ export class StreamPool {
     this.#busy--;
     if (!reusable) return;
     if (this.#closed || this.#idle.length >= this.#bounds.idle) stream.close();
-    else this.#idle.push({ stream, since: this.#now() });
+    else this.#idle.push({ stream, since: this.#effects.now() });
   }
 }
