@@ -224,6 +224,10 @@ export const WORKERD_RESTART_FIRST_MS = 50;
 export const WORKERD_RESTART_MAX_MS = 10 * SECOND;
 /** Lines of workerd's output that are kept for the error message when it fails to start. */
 export const WORKERD_OUTPUT_KEPT_LINES = 40;
+/** Reasons for which an edge counts whom it turns away. Ours are a few dozen. */
+export const REFUSAL_REASONS_MAX = 64;
+/** A reason is told at most this often: a flood of strangers must not become a flood of lines. */
+export const REFUSAL_REPORT_MS = 1 * SECOND;
 /** How often an edge closes idle streams and ends expired shares. */
 export const EDGE_SWEEP_MS = 1 * SECOND;
 /** How often an edge looks whether its QUIC certificate is due for renewal. */

@@ -14,6 +14,7 @@ import { CertificateKeeper } from "./certificate_keeper.ts";
 import { type FrontTls, HttpFront } from "./http_front.ts";
 import { InternalFront } from "./internal_front.ts";
 import { WorkerPass } from "./pass_to_worker.ts";
+import { Refusals } from "./refusals.ts";
 import { Registrar } from "./registration.ts";
 import { routeHost } from "./route_host.ts";
 import { sendProblem, writeProblem } from "./send_problem.ts";
@@ -61,9 +62,10 @@ export class Edge {
   readonly #front: HttpFront;
   readonly #internal: InternalFront;
   readonly #qmux = qmuxUpgradeHandler();
-  readonly #refused = new Map<string, number>();
+  readonly #refusals: Refusals;
   readonly #timers: ReturnType<typeof setInterval>[] = [];
   #quic!: H3Server;
+  readonly #quicCounted = { refused: 0, failed: 0, malformed: 0, late: 0 };
   #origin = "";
   #port = 0;
 
@@ -88,6 +90,7 @@ export class Edge {
     const { service, tell } = options;
     this.#options = options;
     this.#certificates = certificates;
+    this.#refusals = new Refusals((reason, count) => tell({ event: "refused", reason, count }));
     this.#client = new ServiceClient(service, options.id);
     this.#registrar = new Registrar(
       this.#client,
@@ -100,17 +103,18 @@ export class Edge {
       admit: (hello) => this.#client.attach(this.#instance, hello.name, hello.ticket),
       attached: (share) => tell({ event: "attached", share, shares: this.#core.registry.size }),
       detached: (share, reason) => this.#detached(share, reason),
-      refused: (code) => this.#count(code),
+      refused: (code) => this.#refusals.count(code),
     });
     this.#front = new HttpFront({
       request: (req, res, visitor) => this.#request(req, res, visitor),
       upgrade: (req, socket, early, visitor) => this.#upgrade(req, socket, early, visitor),
-      refused: (reason) => this.#count(reason),
+      refused: (reason) => this.#refusals.count(reason),
     }, options.tls);
     this.#internal = new InternalFront(service.key, {
       detach: ({ name, session, code, message }) => this.#core.end(name, session, code, message),
       request: (name, req, res, visitor) => this.#serve(name, req, res, visitor),
       upgrade: (name, req, socket, early, visitor) => this.#serveUpgrade(name, req, socket, early, visitor),
+      refused: (reason) => this.#refusals.count(reason),
     });
   }
 
@@ -138,6 +142,7 @@ export class Edge {
     this.#internal.close();
     this.#pass.close();
     await Promise.all([this.#front.close(), this.#quic?.close({ code: 0, reason: "going-away" })]);
+    this.#refusals.close();
   }
 
   async #start(): Promise<void> {
@@ -148,7 +153,7 @@ export class Edge {
     this.#origin = this.#options.workerComesBy === "front"
       ? this.url.origin
       : `http://127.0.0.1:${(await this.#internal.listen("127.0.0.1")).port}`;
-    this.#timers.push(setInterval(() => this.#core.sweep(), EDGE_SWEEP_MS));
+    this.#timers.push(setInterval(() => this.#sweep(), EDGE_SWEEP_MS));
     this.#timers.push(setInterval(() => void this.#renewCertificate(), CERTIFICATE_CHECK_MS));
     void this.#registrar.now();
   }
@@ -188,7 +193,10 @@ export class Edge {
   }
 
   #session(request: SessionRequest): void {
-    if (request.path !== SESSION_PATH) return request.refuse(404);
+    if (request.path !== SESSION_PATH) {
+      this.#refusals.count("no-such-path");
+      return request.refuse(404);
+    }
     const session = request.accept();
     if (session !== undefined) void this.#core.serve(session);
   }
@@ -208,7 +216,7 @@ export class Edge {
     const route = routeHost(visitor.host, this.#options.domain);
     if (route.kind === "service" && req.url === SESSION_PATH) {
       this.#qmux(req, socket, early).then((session) => this.#core.serve(session)).catch((error) => {
-        this.#count(errorCode(error));
+        this.#refusals.count(errorCode(error));
       });
     } else if (route.kind === "share" && this.#core.registry.get(route.name) !== undefined) {
       this.#serveUpgrade(route.name, req, socket, early, visitor);
@@ -245,9 +253,12 @@ export class Edge {
     this.#client.detach(this.#instance, share.name, share.id).catch(() => {});
   }
 
-  #count(reason: string): void {
-    const count = (this.#refused.get(reason) ?? 0) + 1;
-    this.#refused.set(reason, count);
-    this.#options.tell({ event: "refused", reason, count });
+  #sweep(): void {
+    this.#core.sweep();
+    for (const counter of ["refused", "failed", "malformed", "late"] as const) {
+      const news = this.#quic.counters[counter] - this.#quicCounted[counter];
+      this.#quicCounted[counter] += news;
+      if (news > 0) this.#refusals.count(`quic-${counter}`, news);
+    }
   }
 }

@@ -24,6 +24,8 @@ export interface InternalHandlers {
   /** A visitor whom the Worker passed on, for the named share. */
   request(name: string, req: IncomingMessage, res: ServerResponse, visitor: VisitorFacts): void;
   upgrade(name: string, req: IncomingMessage, socket: Duplex, early: Uint8Array, visitor: VisitorFacts): void;
+  /** Somebody without the key, or without sense; `reason` is for counting. */
+  refused(reason: string): void;
 }
 
 /**
@@ -68,13 +70,17 @@ export class InternalFront {
     if (req.method === "POST" && req.url === DETACH_PATH && this.#isKey(bearer(req))) {
       return void this.#detach(req, res);
     }
+    this.#handlers.refused("not-the-worker");
     sendProblem(req, res, "bad-request", undefined);
   }
 
   /** The same for a request to switch protocols. */
   upgrade(req: IncomingMessage, socket: Duplex, early: Uint8Array): void {
     const passed = this.#passedOn(req);
-    if (passed === undefined) return writeProblem(req, socket, "bad-request", undefined);
+    if (passed === undefined) {
+      this.#handlers.refused("not-the-worker");
+      return writeProblem(req, socket, "bad-request", undefined);
+    }
     this.#handlers.upgrade(passed.name, req, socket, early, passed.visitor);
   }
 
