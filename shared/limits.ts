@@ -39,7 +39,7 @@ export const STREAM_QUEUE_BYTES = 256 * KiB;
 
 /** From the first packet to WELCOME, for either side. */
 export const HANDSHAKE_TIMEOUT_MS = 10 * SECOND;
-/** A refused peer has this long to read why before its session is closed. */
+/** A refused peer has this long to read why before its session or socket is closed. */
 export const REFUSAL_LINGER_MS = 500;
 /** Sessions of one edge that have not shown a ticket yet. Beyond it new ones are refused. */
 export const EDGE_PENDING_SESSIONS_MAX = 512;
@@ -97,7 +97,7 @@ export const H3_SETTINGS_MAX_BYTES = 1 * KiB;
 export const H3_SKIP_MAX_BYTES = 64 * KiB;
 /** Bidirectional streams that each client of a server may have open: agents open few, and each one allowed costs the
  * server 80 bytes per session whether it is used or not. */
-export const H3_SERVER_STREAMS_MAX = 256;
+export const H3_SERVER_STREAMS_MAX = 128;
 /** Unidirectional streams a peer may have open: three of HTTP/3, and room for those that are refused. */
 export const H3_UNI_STREAMS_MAX = 32;
 /** Streams whose header has not arrived, or not their session; beyond it no more are taken from the connection. */

@@ -21,6 +21,7 @@ async function underAttack(): Promise<
 > {
   const sessions: Session[] = [];
   const { server, url, certHashes } = await loopbackServer({
+    streamsMax: 2 * H3_UNSORTED_STREAMS_MAX,
     onSession(request) {
       const session = request.accept();
       sessions.push(session);

@@ -1,5 +1,5 @@
 import { ProtocolError } from "../../errors.ts";
-import { H3_PENDING_MAX, HANDSHAKE_TIMEOUT_MS, SESSION_STREAMS_MAX } from "../../limits.ts";
+import { H3_PENDING_MAX, H3_SERVER_STREAMS_MAX, HANDSHAKE_TIMEOUT_MS } from "../../limits.ts";
 import { H3_MESSAGE_ERROR, H3_NO_ERROR, H3_REQUEST_REJECTED } from "../h3/webtransport.ts";
 import { H3Connection, type RequestStream } from "./h3_connection.ts";
 import { readRequest, refuseRequest, type SessionRequest } from "./h3_request.ts";
@@ -22,7 +22,7 @@ export interface ListenH3Options extends Certificate {
   readonly port: number;
   /** Decides about each session. What it throws, or rejects with, refuses the session with status 500. */
   onSession(request: SessionRequest): void | Promise<void>;
-  /** Streams that each peer may have open. Default SESSION_STREAMS_MAX; a peer can make us hold 1.25 MB on each. */
+  /** Streams that each peer may have open. Default H3_SERVER_STREAMS_MAX; a peer can make us hold 1.25 MB on each. */
   readonly streamsMax?: number;
   /** Handshakes and unanswered requests at once. Default H3_PENDING_MAX; beyond it connections are refused. */
   readonly pendingMax?: number;
@@ -98,7 +98,7 @@ export class H3Server {
 
   /** Uses another certificate for new connections. Sessions and handshakes go on undisturbed. */
   renew({ cert, key }: Certificate): void {
-    const { streamsMax = SESSION_STREAMS_MAX, protocols = {} } = this.#options;
+    const { streamsMax = H3_SERVER_STREAMS_MAX, protocols = {} } = this.#options;
     const alpnProtocols = [ALPN_H3, ...Object.keys(protocols)];
     this.#listeners.push(
       // The CONNECT stream is one more.

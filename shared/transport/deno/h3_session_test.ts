@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { TransportError } from "../../errors.ts";
+import { SESSION_STREAMS_MAX } from "../../limits.ts";
 import {
   accept,
   echoServer,
@@ -14,7 +15,7 @@ import {
 import { loopbackPair } from "./h3_loopback.ts";
 
 Deno.test("500 streams at once, most of them long-lived, do not run out of credit", async () => {
-  const pair = await loopbackPair();
+  const pair = await loopbackPair({ server: { streamsMax: SESSION_STREAMS_MAX } });
   const streams = await Promise.all(Array.from({ length: 500 }, () => pair.client.openStream()));
   void echoServer(pair.server);
   await Promise.all(streams.map(async ({ readable, writable }, i) => {
