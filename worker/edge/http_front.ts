@@ -7,6 +7,7 @@ import type { VisitorFacts } from "../../shared/http/forward.ts";
 import {
   HTTP_HEAD_MAX_BYTES,
   HTTP_HEADERS_MAX,
+  REFUSAL_LINGER_MS,
   VISITOR_HEAD_TIMEOUT_MS,
   VISITOR_KEEP_ALIVE_MS,
   VISITOR_SOCKETS_MAX,
@@ -39,9 +40,11 @@ export interface FrontBounds {
 /** The HTTP(S) listener for visitors: bounds sockets and heads, names the visitor, hands requests on. */
 export class HttpFront {
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  /** Sockets that are not inside a request, the one that waits longest first. */
-  readonly #waiting = new Set<Socket>();
+  /** The TCP sockets by {@link peerOf}: under HTTPS requests know only the TLS sockets on top of them. */
+  readonly #sockets = new Map<string, Socket>();
+  /** Those that are not inside a request, the one that waits longest first. */
+  readonly #waiting = new Set<string>();
+  readonly #refused = new WeakSet<Duplex>();
   readonly #handlers: FrontHandlers;
   readonly #proto: "http" | "https";
   readonly #bounds: Required<FrontBounds>;
@@ -61,10 +64,16 @@ export class HttpFront {
       connectionsCheckingInterval: Math.min(2000, this.#bounds.headTimeoutMs / 2),
       maxHeaderSize: HTTP_HEAD_MAX_BYTES,
       insecureHTTPParser: false,
+      // Refused here, where it is counted.
+      requireHostHeader: false,
     };
-    this.#server = tls === undefined
-      ? http.createServer(options)
-      : https.createServer({ ...options, cert: tls.cert, key: tls.key, ALPNProtocols: ["http/1.1"] });
+    this.#server = tls === undefined ? http.createServer(options) : https.createServer({
+      ...options,
+      cert: tls.cert,
+      key: tls.key,
+      ALPNProtocols: ["http/1.1"],
+      handshakeTimeout: this.#bounds.headTimeoutMs,
+    });
     this.#server.maxHeadersCount = HTTP_HEADERS_MAX;
     this.#listen();
   }
@@ -99,7 +108,7 @@ export class HttpFront {
   /** Stops listening and cuts every visitor. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets.values()) socket.destroy();
     await closed;
   }
 
@@ -108,8 +117,9 @@ export class HttpFront {
     const handle = (req: IncomingMessage, res: ServerResponse) => {
       const visitor = this.#visitor(req);
       if (visitor === undefined) return this.#refuse(req.socket, "bad-request");
-      this.#waiting.delete(req.socket);
-      res.once("close", () => this.#wait(req.socket));
+      const peer = peerOf(req.socket);
+      this.#waiting.delete(peer);
+      res.once("close", () => this.#wait(peer));
       this.#handlers.request(req, res, visitor);
     };
     this.#server.on("request", handle);
@@ -117,31 +127,37 @@ export class HttpFront {
     this.#server.on("upgrade", (req: IncomingMessage, socket: Duplex, early: Uint8Array) => {
       const visitor = this.#visitor(req);
       if (visitor === undefined) return this.#refuse(socket, "bad-request");
-      this.#waiting.delete(req.socket);
+      this.#waiting.delete(peerOf(req.socket));
       this.#handlers.upgrade(req, socket, early, visitor);
     });
     this.#server.on("connect", (_req: IncomingMessage, socket: Duplex) => this.#refuse(socket, "bad-request"));
     this.#server.on("clientError", (error: Error & { code?: string }, socket: Duplex) => {
       this.#refuse(socket, clientProblem(error.code));
     });
+    this.#server.on("tlsClientError", (_error: Error, socket: Duplex) => {
+      this.#handlers.refused("tls");
+      socket.destroy();
+    });
   }
 
   #admit(socket: Socket): void {
-    this.#sockets.add(socket);
+    const peer = peerOf(socket);
+    this.#sockets.set(peer, socket);
     socket.setNoDelay(true);
     socket.on("error", () => {});
     socket.on("close", () => {
-      this.#sockets.delete(socket);
-      this.#waiting.delete(socket);
+      if (this.#sockets.get(peer) !== socket) return;
+      this.#sockets.delete(peer);
+      this.#waiting.delete(peer);
     });
-    this.#wait(socket);
+    this.#wait(peer);
     if (this.#sockets.size > this.#bounds.sockets) this.#cutOldest();
   }
 
   /** Many slow or idle sockets push each other out; those inside a request are left alone. */
-  #wait(socket: Socket): void {
-    if (socket.destroyed) return;
-    this.#waiting.add(socket);
+  #wait(peer: string): void {
+    if (!this.#sockets.has(peer)) return;
+    this.#waiting.add(peer);
     if (this.#waiting.size > this.#bounds.waiting) this.#cutOldest();
   }
 
@@ -150,26 +166,42 @@ export class HttpFront {
     if (oldest === undefined) return;
     this.#waiting.delete(oldest);
     this.#handlers.refused("too-many-sockets");
-    oldest.destroy();
+    this.#sockets.get(oldest)?.destroy();
   }
 
-  /** Undefined when the Host is missing or said twice: the request could mean two shares. */
+  /**
+   * Undefined when the Host is missing or said twice (the request could mean two shares), and when the body is framed in a
+   * way that we cannot follow, which the runtime notices only after it has handed the request on.
+   */
   #visitor(req: IncomingMessage): VisitorFacts | undefined {
     const host = req.headers.host;
     if (host === undefined || host.includes(",") || hostCount(req.rawHeaders) !== 1) return undefined;
+    const coding = req.headers["transfer-encoding"];
+    if (coding !== undefined && coding.toLowerCase() !== "chunked") return undefined;
     return { address: plainAddress(req.socket.remoteAddress ?? ""), proto: this.#proto, host };
   }
 
   #refuse(socket: Duplex, code: ProblemCode | undefined): void {
+    // What a broken request leaves behind on its socket is an error again.
+    if (this.#refused.has(socket)) return;
+    this.#refused.add(socket);
     this.#handlers.refused(code ?? "gone");
-    if (code === undefined || socket.destroyed || !socket.writable) {
+    // Within a request there may be an answer on its way, which ours must not fall into.
+    const within = !this.#waiting.has(peerOf(socket as Socket));
+    if (code === undefined || within || socket.destroyed || !socket.writable) {
       socket.destroy();
       return;
     }
     const { status, body, headers } = shareProblem(code, { method: "GET", accept: undefined });
     let head = `HTTP/1.1 ${status} \r\nconnection: close\r\ncontent-length: ${body.length}\r\n`;
     for (const [name, value] of Object.entries(headers)) head += `${name}: ${value}\r\n`;
-    socket.end(head + "\r\n" + body, () => socket.destroy());
+    socket.end(head + "\r\n" + body);
+    // A socket closed with bytes unread is reset, and the answer is lost with it.
+    socket.removeAllListeners("data");
+    socket.resume();
+    socket.once("end", () => socket.destroy());
+    const timer = setTimeout(() => socket.destroy(), REFUSAL_LINGER_MS);
+    socket.once("close", () => clearTimeout(timer));
   }
 }
 
@@ -178,6 +210,18 @@ function hostCount(raw: readonly string[]): number {
   for (let i = 0; i < raw.length; i += 2) if (raw[i]!.length === 4 && raw[i]!.toLowerCase() === "host") count++;
   return count;
 }
+
+/** The far end of a TCP or TLS socket, unique among those of one listener. */
+function peerOf(socket: Socket): string {
+  let peer = peers.get(socket);
+  if (peer === undefined) {
+    peer = `${socket.remoteAddress} ${socket.remotePort}`;
+    peers.set(socket, peer);
+  }
+  return peer;
+}
+
+const peers = new WeakMap<Socket, string>();
 
 /** An IPv4 address that came in over a dual-stack socket, without its IPv6 dress. */
 function plainAddress(address: string): string {
