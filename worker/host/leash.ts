@@ -25,17 +25,19 @@ export function spawnWatched(program: string, args: readonly string[]): ChildPro
 const SETPRIV = ["/usr/bin/setpriv", "/bin/setpriv", "/usr/local/bin/setpriv"];
 
 /**
- * Standard input is a pipe that only the parent holds: when it ends, the parent is gone and the program is killed. SIGTERM
- * is handed down.
+ * Standard input is a pipe that only the parent holds: when it ends, the parent is gone (or, under Deno, has called
+ * `kill`) and the program is stopped, politely at first. SIGTERM is handed down.
  */
 const WATCH = `
 exec 4<&0 </dev/null
+program= stop=
+trap 'stop=1; test -n "$program" && kill -TERM $program 2>/dev/null' TERM INT
 "$@" 4<&- &
 program=$!
-( trap '' TERM; cat <&4 >/dev/null 2>&1; kill -KILL $program ) >/dev/null 2>&1 3>&- &
+test -n "$stop" && kill -TERM $program 2>/dev/null
+( trap '' TERM; cat <&4; kill -TERM $program; sleep 2; kill -KILL $program ) >/dev/null 2>&1 3>&- &
 watcher=$!
 exec 3>&- 4<&-
-trap 'kill -TERM $program 2>/dev/null' TERM INT
 wait $program
 status=$?
 while kill -0 $program 2>/dev/null; do wait $program; status=$?; done

@@ -47,6 +47,7 @@ export function makeBundle() {
     renameSync(draft, bundle);
   } finally {
     rmSync(draft, { force: true });
+    void esbuild.stop();
   }
   return bundle;
 }

@@ -106,11 +106,7 @@ class Supervisor implements RunningWorkerd {
     const child = this.#child;
     if (child !== undefined) {
       child.kill("SIGTERM");
-      // Through the pipe as well, which a shell in between obeys at once.
-      const timer = setTimeout(() => {
-        child.stdin?.destroy();
-        child.kill("SIGKILL");
-      }, WORKERD_STOP_TIMEOUT_MS);
+      const timer = setTimeout(() => child.kill("SIGKILL"), WORKERD_STOP_TIMEOUT_MS);
       await this.#exited;
       clearTimeout(timer);
     }
@@ -160,7 +156,11 @@ class Supervisor implements RunningWorkerd {
       });
     }
     this.#address = { host: HOST, port: outcome };
-    void exited.then(({ reason }) => this.#ended(reason, Date.now() - startedAt));
+    void exited.then(({ reason }) => {
+      // Lets the shell's watcher go, where there is one.
+      child.stdin?.destroy();
+      this.#ended(reason, Date.now() - startedAt);
+    });
     if (!this.#stopped) this.#options.onListening?.(this.#address);
   }
 
