@@ -1,6 +1,6 @@
 import { ProtocolError } from "../../errors.ts";
 import { H3_CLOSE_LINGER_MS, H3_READ_BYTES, H3_RESET_GRACE_MS, SESSION_STREAMS_MAX } from "../../limits.ts";
-import { lost, normalizeClose } from "../close.ts";
+import { boundReason, lost, normalizeClose } from "../close.ts";
 import { CapsuleDecoder, type CloseCapsule, encodeCloseCapsule } from "../h3/capsule.ts";
 import { encodeFrame, FRAME_DATA, type FrameDecoder } from "../h3/frames.ts";
 import { encodeStreamHeader, H3_MESSAGE_ERROR, H3_NO_ERROR } from "../h3/webtransport.ts";
@@ -52,11 +52,11 @@ export class H3Session implements Session {
       ({ closeCode, reason }) =>
         this.#end(
           closeCode === H3_NO_ERROR || closeCode === 0
-            ? { code: 0, reason, local: false }
+            ? { code: 0, reason: boundReason(reason), local: false }
             : lost(`the peer closed the connection with code ${closeCode}`),
         ),
       () => this.#end(lost("the path to the peer was lost")),
-    );
+    ).then(() => clearTimeout(this.#lingering));
     this.#readConnectStream();
   }
 
@@ -95,7 +95,7 @@ export class H3Session implements Session {
     const capsule = encodeFrame(FRAME_DATA, encodeCloseCapsule({ code, reason }));
     const { writer } = this.#connect;
     ignore(writer.write(capsule).then(() => writer.close()));
-    // The peer answers by ending the CONNECT stream or the connection: either ends `#readConnectStream`.
+    // The peer answers by ending the connection, or the CONNECT stream and then the connection.
     this.#lingering = setTimeout(() => closeConn(this.#conn, H3_NO_ERROR), H3_CLOSE_LINGER_MS);
   }
 
@@ -108,12 +108,13 @@ export class H3Session implements Session {
       this.#end({ code: close?.code ?? 0, reason: close?.reason ?? "", local: false });
       // A peer that closed waits for our own end of this stream.
       await writer.close().catch(() => {});
+      // A browser that has our close tells its page about it, unless the connection breaks meanwhile: let it go first.
+      if (close === undefined && this.#lingering !== undefined) return;
     } catch (error) {
       if (error instanceof ProtocolError) this.cut(H3_MESSAGE_ERROR);
       else await connectionEnd(this.#conn);
       this.#end(lost("the peer reset the session"));
     }
-    clearTimeout(this.#lingering);
     closeConn(this.#conn, H3_NO_ERROR);
   }
 
