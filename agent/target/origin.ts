@@ -1,10 +1,15 @@
-import http, { type ClientRequest, type IncomingMessage } from "node:http";
+import http, { type ClientRequest } from "node:http";
 import https from "node:https";
-import type { Duplex } from "node:stream";
-import { clearTimeout, setTimeout } from "node:timers";
-import { header, type RequestHead, type ResponseHead } from "../../shared/http/head.ts";
-import type { RequestHandler, RequestSink, Responder } from "../../shared/http/response_stream.ts";
-import { ORIGIN_CONNECT_TIMEOUT_MS, ORIGIN_HEAD_TIMEOUT_MS, ORIGIN_IDLE_SOCKETS_MAX } from "../../shared/limits.ts";
+import { hasBody, isFramed } from "../../shared/http/forward.ts";
+import { header, type RequestHead } from "../../shared/http/head.ts";
+import type { RequestHandler } from "../../shared/http/response_stream.ts";
+import {
+  HTTP_HEAD_MAX_BYTES,
+  ORIGIN_CONNECT_TIMEOUT_MS,
+  ORIGIN_HEAD_TIMEOUT_MS,
+  ORIGIN_IDLE_SOCKETS_MAX,
+} from "../../shared/limits.ts";
+import { OriginExchange } from "./origin_exchange.ts";
 
 /** The HTTP server that a share leads to. */
 export interface OriginAddress {
@@ -27,35 +32,38 @@ export interface OriginOptions {
   readonly headTimeoutMs?: number;
 }
 
-/** Codes of an ABORT that says what was wrong with the origin. */
-export const OriginProblem = {
-  REFUSED: "origin-refused",
-  FAILED: "origin-failed",
-  TIMEOUT: "origin-timeout",
-} as const;
+/** Methods that may be asked for again when a kept connection broke before any answer (RFC 9110, 9.2.2). */
+const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
 
-/** Carries requests from the relay to the origin, each to its own connection, which are kept for reuse. */
+/** Methods that node:http sends without a body when nothing is said about one; for others it announces chunks. */
+const BODILESS = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "DELETE", "CONNECT"]);
+
+/** Carries requests from the relay to the origin, each on its own connection, which are kept for reuse. */
 export class Origin {
   readonly #address: OriginAddress;
   readonly #options: OriginOptions;
-  readonly #agent: http.Agent;
+  readonly #kept: http.Agent;
+  readonly #single: http.Agent;
   readonly #hostValue: string;
 
   constructor(address: OriginAddress, options: OriginOptions) {
     this.#address = address;
     this.#options = options;
+    const tls = { rejectUnauthorized: options.insecure !== true };
     const pool = { keepAlive: true, maxFreeSockets: ORIGIN_IDLE_SOCKETS_MAX, scheduling: "lifo" as const };
-    this.#agent = address.protocol === "https:"
-      ? new https.Agent({ ...pool, rejectUnauthorized: options.insecure !== true })
-      : new http.Agent(pool);
+    const secure = address.protocol === "https:";
+    this.#kept = secure ? new https.Agent({ ...pool, ...tls }) : new http.Agent(pool);
+    this.#single = secure ? new https.Agent(tls) : new http.Agent();
     this.#hostValue = hostOf(address);
   }
 
   /** Answers one request; the handler of `serveHttpStream`. */
   readonly handle: RequestHandler = (head, responder) => {
     const upgrade = header(head.headers, "upgrade") !== undefined;
-    return new OriginExchange(responder, upgrade, {
+    return new OriginExchange(responder, {
       open: () => this.#open(head, upgrade),
+      upgrade,
+      framed: hasBody(head.headers),
       connectTimeoutMs: this.#options.connectTimeoutMs ?? ORIGIN_CONNECT_TIMEOUT_MS,
       headTimeoutMs: this.#options.headTimeoutMs ?? ORIGIN_HEAD_TIMEOUT_MS,
       toVisitor: (headers) => this.#toVisitor(headers, head),
@@ -64,35 +72,39 @@ export class Origin {
 
   /** Closes idle connections. */
   close(): void {
-    this.#agent.destroy();
+    this.#kept.destroy();
+    this.#single.destroy();
   }
 
   #open(head: RequestHead, upgrade: boolean): ClientRequest {
     const { protocol, host, port, address } = this.#address;
-    const request = protocol === "https:" ? https.request : http.request;
-    return request({
+    const request = (protocol === "https:" ? https.request : http.request)({
       host: address ?? host,
       port,
       ...(protocol === "https:" && !isIpLiteral(host) ? { servername: host } : {}),
       method: head.method,
       path: head.target,
-      headers: this.#toOrigin(head.headers),
+      headers: this.#toOrigin(head),
       setHost: false,
-      agent: upgrade ? false : this.#agent,
-      ...(upgrade ? { rejectUnauthorized: this.#options.insecure !== true } : {}),
+      maxHeaderSize: HTTP_HEAD_MAX_BYTES,
+      // A kept connection may have been closed by the origin just now. What must not be asked twice gets a new one.
+      agent: upgrade || !IDEMPOTENT.has(head.method) ? this.#single : this.#kept,
     });
+    // Without a bound fields beyond it would be dropped in silence; too many are refused when the head is encoded.
+    request.maxHeadersCount = 0;
+    return request;
   }
 
-  #toOrigin(headers: readonly string[]): string[] {
+  #toOrigin({ method, headers }: RequestHead): string[] {
     const { hostHeader, headers: own = [] } = this.#options;
-    if (hostHeader.mode === "keep") return [...headers, ...own];
-    const value = hostHeader.mode === "value" ? hostHeader.value : this.#hostValue;
-    const out: string[] = [];
-    for (let i = 0; i + 1 < headers.length; i += 2) {
-      const isHost = headers[i]!.length === 4 && headers[i]!.toLowerCase() === "host";
-      out.push(headers[i]!, isHost ? value : headers[i + 1]!);
+    const out = [...headers, ...own];
+    if (hostHeader.mode !== "keep") {
+      const value = hostHeader.mode === "value" ? hostHeader.value : this.#hostValue;
+      for (let i = 0; i + 1 < headers.length; i += 2) {
+        if (headers[i]!.length === 4 && headers[i]!.toLowerCase() === "host") out[i + 1] = value;
+      }
     }
-    out.push(...own);
+    if (!BODILESS.has(method) && !isFramed(headers)) out.push("Content-Length", "0");
     return out;
   }
 
@@ -118,202 +130,6 @@ export class Origin {
       return own.startsWith("//") ? `//${publicHost}${rest}` : `${proto}://${publicHost}${rest}`;
     }
     return location;
-  }
-}
-
-interface ExchangeParts {
-  open(): ClientRequest;
-  readonly connectTimeoutMs: number;
-  readonly headTimeoutMs: number;
-  toVisitor(headers: string[]): string[];
-}
-
-/** One request at the origin. */
-class OriginExchange implements RequestSink {
-  readonly #responder: Responder;
-  readonly #parts: ExchangeParts;
-  #request!: ClientRequest;
-  #upgraded: Duplex | undefined;
-  /** Pending while an upgrade is asked for and not answered: bytes for the new protocol wait for it. */
-  #switching: PromiseWithResolvers<void> | undefined;
-  #over = false;
-  #answered = false;
-  #bodyStarted = false;
-  #requestEnded = false;
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(responder: Responder, upgrade: boolean, parts: ExchangeParts) {
-    this.#responder = responder;
-    this.#parts = parts;
-    this.#start(upgrade);
-  }
-
-  #start(upgrade: boolean): void {
-    let request: ClientRequest;
-    try {
-      request = this.#parts.open();
-    } catch (error) {
-      // A head that HTTP/1.1 cannot carry: the request is at fault, not the origin.
-      this.#over = true;
-      queueMicrotask(() => this.#responder.abort("bad-request", String((error as Error).message)));
-      return;
-    }
-    this.#request = request;
-    this.#wait(request);
-    request.on("information", (info) => {
-      if (info.statusCode === 101) return;
-      this.#responder.info({ status: info.statusCode, reason: info.statusMessage, headers: info.rawHeaders });
-    });
-    request.on("response", (response) => this.#answer(response));
-    if (upgrade) {
-      this.#switching = Promise.withResolvers();
-      request.on("upgrade", (response, socket, first) => this.#switch(response, socket, first));
-      request.flushHeaders();
-    }
-    request.on("error", (error: Error & { code?: string }) => this.#fail(request, error, upgrade));
-  }
-
-  #wait(request: ClientRequest): void {
-    request.on("socket", (socket) => {
-      if (!socket.connecting) return this.#expect(this.#parts.headTimeoutMs, "The origin did not answer in time.");
-      this.#expect(this.#parts.connectTimeoutMs, "The origin did not accept the connection in time.");
-      socket.once("connect", () => this.#expect(this.#parts.headTimeoutMs, "The origin did not answer in time."));
-    });
-  }
-
-  #expect(ms: number, message: string): void {
-    if (this.#over || this.#answered) return;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#abort(OriginProblem.TIMEOUT, message), ms);
-  }
-
-  data(chunk: Uint8Array): void | Promise<void> {
-    if (this.#switching !== undefined) return this.#switching.promise.then(() => this.data(chunk));
-    if (this.#over) return;
-    this.#bodyStarted = true;
-    if (!this.#answered) this.#timer?.refresh();
-    const out = this.#upgraded ?? this.#request;
-    if (out.write(chunk)) return;
-    return new Promise((resolve) => {
-      const done = () => {
-        out.off("drain", done);
-        out.off("close", done);
-        resolve();
-      };
-      out.once("drain", done);
-      out.once("close", done);
-    });
-  }
-
-  end(trailers: readonly string[]): void {
-    this.#requestEnded = true;
-    if (this.#over) return;
-    if (this.#upgraded !== undefined) {
-      this.#upgraded.end();
-      return;
-    }
-    if (trailers.length > 0) {
-      const pairs: [string, string][] = [];
-      for (let i = 0; i + 1 < trailers.length; i += 2) pairs.push([trailers[i]!, trailers[i + 1]!]);
-      this.#request.addTrailers(pairs);
-    }
-    this.#request.end();
-  }
-
-  aborted(_code: string, _message: string): void {
-    this.#finish();
-    this.#upgraded?.destroy();
-    this.#request?.destroy();
-  }
-
-  #answer(response: IncomingMessage): void {
-    this.#heard();
-    const responder = this.#responder;
-    responder.head(this.#head(response));
-    response.on("data", (chunk: Uint8Array) => {
-      if (responder.data(chunk)) return;
-      response.pause();
-      responder.ready().then(() => response.resume(), () => response.resume());
-    });
-    response.on("end", () => {
-      if (!response.complete) return;
-      this.#finish();
-      responder.end(response.rawTrailers);
-      if (!this.#requestEnded) this.#request.destroy();
-    });
-    response.on("error", () => this.#abort(OriginProblem.FAILED, "The origin broke off its answer."));
-    response.on("close", () => {
-      if (!response.complete) this.#abort(OriginProblem.FAILED, "The origin broke off its answer.");
-    });
-  }
-
-  #switch(response: IncomingMessage, socket: Duplex, first: Uint8Array): void {
-    if (this.#over) {
-      socket.destroy();
-      return;
-    }
-    this.#upgraded = socket;
-    this.#heard();
-    const responder = this.#responder;
-    responder.head(this.#head(response));
-    if (first.length > 0) responder.data(first);
-    socket.on("data", (chunk: Uint8Array) => {
-      if (responder.data(chunk)) return;
-      socket.pause();
-      responder.ready().then(() => socket.resume(), () => socket.destroy());
-    });
-    socket.on("end", () => responder.end());
-    socket.on("error", () => this.#abort(OriginProblem.FAILED, "The origin broke the connection."));
-    socket.on("close", () => {
-      if (socket.readableEnded) responder.end();
-      else this.#abort(OriginProblem.FAILED, "The origin broke the connection.");
-      this.#finish();
-    });
-    if (this.#requestEnded) socket.end();
-  }
-
-  #head(response: IncomingMessage): ResponseHead {
-    return {
-      status: response.statusCode ?? 502,
-      reason: response.statusMessage ?? "",
-      headers: this.#parts.toVisitor(response.rawHeaders),
-    };
-  }
-
-  #fail(request: ClientRequest, error: Error & { code?: string }, upgrade: boolean): void {
-    if (this.#over || this.#request !== request) return;
-    // A kept connection that the origin closed at this very moment: nothing was answered, so ask again.
-    if (request.reusedSocket && !this.#answered && !this.#bodyStarted && this.#requestEnded) {
-      this.#start(upgrade);
-      this.#request.end();
-      return;
-    }
-    if (error.code === "ECONNREFUSED" || error.code === "ENOTFOUND" || error.code === "EHOSTUNREACH") {
-      this.#abort(OriginProblem.REFUSED, `Nothing accepts connections at the shared address (${error.code}).`);
-    } else {
-      this.#abort(OriginProblem.FAILED, `The origin failed (${error.code ?? "no answer"}).`);
-    }
-  }
-
-  #abort(code: string, message: string): void {
-    if (this.#over) return;
-    this.#finish();
-    this.#responder.abort(code, message);
-    this.#upgraded?.destroy();
-    this.#request.destroy();
-  }
-
-  /** The origin has spoken: the wait for it is over. */
-  #heard(): void {
-    this.#answered = true;
-    clearTimeout(this.#timer);
-    this.#switching?.resolve();
-    this.#switching = undefined;
-  }
-
-  #finish(): void {
-    this.#over = true;
-    this.#heard();
   }
 }
 

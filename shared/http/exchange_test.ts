@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { BidiStream } from "../transport/transport.ts";
+import { HTTP_HEAD_MAX_BYTES } from "../limits.ts";
 import { memoryPair } from "../transport/memory.ts";
 import { ByteReader } from "../wire/byte_reader.ts";
 import { readStreamHeader } from "../wire/control.ts";
@@ -153,6 +154,36 @@ Deno.test("an answer may end before its request; the rest of the request is let 
   await serving;
   assert.deepEqual(freed, [false]);
   assert.deepEqual(seen, ["answered-early"]);
+});
+
+Deno.test("a head or trailers that do not fit are not sent, and the stream is free for the next request", async () => {
+  const { stream, freed, serving } = await connect(echo);
+  const long = ["X-Long", "\xff".repeat(HTTP_HEAD_MAX_BYTES - 1000)];
+  assert.throws(() => stream.begin({ ...GET, headers: long }, new Collected()), { code: "too-large" });
+  assert.deepEqual(freed, [true]);
+  const sink = new Collected();
+  stream.begin(GET, sink);
+  assert.throws(() => stream.end(long), { code: "too-large" });
+  stream.end();
+  await sink.done;
+  assert.equal(sink.response?.status, 200);
+  assert.deepEqual(freed, [true, true]);
+  stream.close();
+  await serving;
+});
+
+Deno.test("an answer whose head does not fit can be given up instead", async () => {
+  const { stream, serving } = await connect((_head, responder) => {
+    const long = ["X-Long", "\xff".repeat(HTTP_HEAD_MAX_BYTES - 1000)];
+    assert.throws(() => responder.head({ status: 200, reason: "", headers: long }), { code: "too-large" });
+    responder.abort("origin-failed", "");
+    return { data() {}, end() {}, aborted() {} };
+  });
+  const sink = new Collected();
+  stream.begin(GET, sink);
+  await sink.done;
+  assert.equal(sink.failure, "origin-failed");
+  await serving;
 });
 
 Deno.test("back-pressure goes through: a sink that does not read stops the producer", async () => {

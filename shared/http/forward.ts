@@ -9,7 +9,10 @@ export interface VisitorFacts {
   readonly host: string;
 }
 
-/** Fields that belong to one connection (RFC 9110, 7.6.1), and those that say who a visitor is, which only we may set. */
+/**
+ * Fields that belong to one connection (RFC 9110, 7.6.1), and those that say who a visitor is, which only we may set:
+ * these here and every `X-Forwarded-...`.
+ */
 const DROPPED_FROM_REQUESTS = new Set([
   "connection",
   "keep-alive",
@@ -20,12 +23,11 @@ const DROPPED_FROM_REQUESTS = new Set([
   "upgrade",
   "http2-settings",
   "forwarded",
-  "x-forwarded-for",
-  "x-forwarded-proto",
-  "x-forwarded-host",
-  "x-forwarded-port",
   "x-real-ip",
 ]);
+
+/** What `Connection` cannot take away: which share is meant, and where the body ends. */
+const KEPT = new Set(["host", "content-length", "transfer-encoding"]);
 
 const DROPPED_FROM_RESPONSES = new Set([
   "connection",
@@ -46,11 +48,11 @@ export function forwardRequestHeaders(raw: readonly string[], visitor: VisitorFa
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i]!;
     const key = name.toLowerCase();
-    if (DROPPED_FROM_REQUESTS.has(key) || key.startsWith("x-spanway-")) {
+    if (DROPPED_FROM_REQUESTS.has(key) || isOurs(key)) {
       if (key === "te" && /\btrailers\b/i.test(raw[i + 1]!)) out.push("TE", "trailers");
       continue;
     }
-    if (nominated !== undefined && nominated.has(key) && key !== "host" && key !== "content-length") continue;
+    if (nominated !== undefined && nominated.has(key) && !KEPT.has(key)) continue;
     out.push(name, raw[i + 1]!);
   }
   if (upgrade) out.push("Connection", "Upgrade", "Upgrade", header(raw, "upgrade") ?? "");
@@ -79,6 +81,21 @@ export function forwardResponseHeaders(raw: readonly string[], upgrade: boolean)
 export function hasBody(headers: readonly string[]): boolean {
   const length = header(headers, "content-length");
   return (length !== undefined && length !== "0") || header(headers, "transfer-encoding") !== undefined;
+}
+
+/** True when the head says how long the body is, be it empty. */
+export function isFramed(headers: readonly string[]): boolean {
+  return header(headers, "content-length") !== undefined || header(headers, "transfer-encoding") !== undefined;
+}
+
+/**
+ * True for the prefixes that are ours. CGI and its heirs (WSGI, Rack, PHP) see no difference between `_` and `-`, so
+ * `X_Forwarded_For` is the same lie.
+ */
+function isOurs(key: string): boolean {
+  if (key.charCodeAt(0) !== 0x78) return false;
+  const plain = key.includes("_") ? key.replaceAll("_", "-") : key;
+  return plain.startsWith("x-forwarded-") || plain.startsWith("x-spanway-") || plain === "x-real-ip";
 }
 
 function connectionTokens(raw: readonly string[]): Set<string> | undefined {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { forwardRequestHeaders, forwardResponseHeaders, hasBody } from "./forward.ts";
+import { forwardRequestHeaders, forwardResponseHeaders, hasBody, isFramed } from "./forward.ts";
 
 const VISITOR = { address: "203.0.113.7", proto: "https", host: "n.example" } as const;
 const OURS = [
@@ -23,8 +23,18 @@ Deno.test("what a visitor says of himself never reaches the origin", () => {
     "for=6",
     "X-Real-IP",
     "6.6.6.6",
+    "X-Forwarded-Prefix",
+    "/admin",
+    "X_Forwarded_For",
+    "6.6.6.6",
+    "x-forwarded_proto",
+    "ftp",
+    "X_Real_IP",
+    "6.6.6.6",
     "X-Spanway-Edge-Key",
     "guess",
+    "X_Spanway-Visitor",
+    "6.6.6.6",
     "Accept",
     "*/*",
   ];
@@ -41,8 +51,17 @@ Deno.test("fields of one connection stay on it, with those that Connection names
 });
 
 Deno.test("Connection cannot take Host or the framing away", () => {
-  const raw = ["Host", "a", "Content-Length", "3", "Connection", "host, content-length"];
-  assert.deepEqual(forwardRequestHeaders(raw, VISITOR, false), ["Host", "a", "Content-Length", "3", ...OURS]);
+  const sized = ["Host", "a", "Content-Length", "3", "Connection", "host, content-length"];
+  assert.deepEqual(forwardRequestHeaders(sized, VISITOR, false), ["Host", "a", "Content-Length", "3", ...OURS]);
+  // Without the mark of a chunked body its bytes would be the next request.
+  const chunked = ["Host", "a", "Connection", "Transfer-Encoding", "Transfer-Encoding", "chunked"];
+  assert.deepEqual(forwardRequestHeaders(chunked, VISITOR, false), [
+    "Host",
+    "a",
+    "Transfer-Encoding",
+    "chunked",
+    ...OURS,
+  ]);
 });
 
 Deno.test("an upgrade keeps its two fields and the mark of a chunked body stays", () => {
@@ -66,6 +85,9 @@ Deno.test("an upgrade keeps its two fields and the mark of a chunked body stays"
 });
 
 Deno.test("a body is announced by its framing", () => {
+  assert.equal(isFramed(["content-length", "0"]), true);
+  assert.equal(isFramed(["TRANSFER-ENCODING", "chunked"]), true);
+  assert.equal(isFramed(["Accept", "*/*"]), false);
   assert.equal(hasBody(["Content-Length", "0"]), false);
   assert.equal(hasBody(["content-length", "1"]), true);
   assert.equal(hasBody(["Transfer-Encoding", "chunked"]), true);

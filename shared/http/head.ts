@@ -27,8 +27,9 @@ const UNSAFE_TARGET = /[\0-\x20\x7f]/;
 
 const BOUNDS = { maxBytes: HTTP_HEAD_MAX_BYTES, maxDepth: 2, maxItems: 2 * HTTP_HEADERS_MAX + 8 };
 
-/** CBOR `[method, target, [headers]]`. */
+/** CBOR `[method, target, [headers]]`. @throws {ProtocolError} `too-large` with more than HTTP_HEADERS_MAX fields */
 export function encodeRequestHead(head: RequestHead): Uint8Array {
+  checkCount(head.headers);
   return encodeCbor([head.method, head.target, head.headers]);
 }
 
@@ -42,8 +43,9 @@ export function decodeRequestHead(payload: Uint8Array): RequestHead {
   return { method, target, headers: checkHeaders(headers) };
 }
 
-/** CBOR `[status, reason, [headers]]`. */
+/** CBOR `[status, reason, [headers]]`. @throws {ProtocolError} `too-large` with more than HTTP_HEADERS_MAX fields */
 export function encodeResponseHead(head: ResponseHead): Uint8Array {
+  checkCount(head.headers);
   return encodeCbor([head.status, head.reason, head.headers]);
 }
 
@@ -59,8 +61,9 @@ export function decodeResponseHead(payload: Uint8Array): ResponseHead {
   return { status, reason, headers: checkHeaders(headers) };
 }
 
-/** Trailers as an END payload; empty without trailers. */
+/** Trailers as an END payload; empty without trailers. @throws {ProtocolError} `too-large` as for heads */
 export function encodeTrailers(trailers: readonly string[]): Uint8Array {
+  checkCount(trailers);
   return trailers.length === 0 ? new Uint8Array(0) : encodeCbor(trailers);
 }
 
@@ -90,6 +93,11 @@ export function header(headers: readonly string[], name: string): string | undef
     if (key.length === name.length && key.toLowerCase() === name) return headers[i + 1];
   }
   return undefined;
+}
+
+function checkCount(headers: readonly string[]): void {
+  if (headers.length <= 2 * HTTP_HEADERS_MAX) return;
+  throw new ProtocolError("too-large", `${headers.length / 2} header fields, at most ${HTTP_HEADERS_MAX} are carried`);
 }
 
 function checkHeaders(value: unknown): readonly string[] {

@@ -71,8 +71,12 @@ Deno.test("a head that could smuggle another is refused", () => {
 Deno.test("long header lists pass, longer ones are refused", () => {
   const headers = Array.from({ length: HTTP_HEADERS_MAX }, (_, i) => [`x-${i}`, "v"]).flat();
   assert.equal(decodeRequestHead(encodeRequestHead({ method: "GET", target: "/", headers })).headers.length, 4000);
-  const more = [...headers, ...headers.slice(0, 100)];
-  assert.throws(() => decodeRequestHead(encodeRequestHead({ method: "GET", target: "/", headers: more })), {
-    code: "too-many-items",
-  });
+  const more = [...headers, "x-one", "too many"];
+  const tooLarge = { code: "too-large" };
+  assert.throws(() => encodeRequestHead({ method: "GET", target: "/", headers: more }), tooLarge);
+  assert.throws(() => encodeResponseHead({ status: 200, reason: "", headers: more }), tooLarge);
+  assert.throws(() => encodeTrailers(more), tooLarge);
+  // From a peer that does not count, they are refused too.
+  const many = [...more, ...headers.slice(0, 100)];
+  assert.throws(() => decodeRequestHead(encodeCbor(["GET", "/", many])), { code: "too-many-items" });
 });

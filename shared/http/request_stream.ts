@@ -49,15 +49,23 @@ export class RequestStream {
     this.#writer.pushRaw(encodeStreamHeader({ k: "http" }));
   }
 
-  /** Sends a request head. The body follows with `data`, and always `end` or `abort`. */
+  /**
+   * Sends a request head. The body follows with `data`, and always `end` or `abort`.
+   * @throws {ProtocolError} `too-large` when the head does not fit a frame: nothing was sent, the stream is free again
+   */
   begin(head: RequestHead, sink: ResponseSink): void {
     if (!this.#requestOver || !this.#responseOver || this.#dead) {
       throw new ProtocolError("unexpected", "a request on a stream that is in use");
     }
+    try {
+      this.#writer.push(FrameType.HEAD, encodeRequestHead(head));
+    } catch (error) {
+      this.#onFree(this, this.#writer.failed === undefined);
+      throw error;
+    }
     this.#sink = sink;
     this.#requestOver = false;
     this.#responseOver = false;
-    this.#writer.push(FrameType.HEAD, encodeRequestHead(head));
     void this.#readResponse(sink);
   }
 
@@ -71,7 +79,7 @@ export class RequestStream {
     return this.#writer.ready();
   }
 
-  /** Ends the request's direction. */
+  /** Ends the request's direction. @throws {ProtocolError} `too-large` for the trailers: nothing was sent */
   end(trailers: readonly string[] = []): void {
     if (this.#requestOver) return;
     this.#writer.push(FrameType.END, encodeTrailers(trailers));

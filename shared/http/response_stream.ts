@@ -23,7 +23,10 @@ export interface RequestSink {
   aborted(code: string, message: string): void;
 }
 
-/** Answers one request. `end` or `abort` must be called once; what comes later is dropped. */
+/**
+ * Answers one request. `end` or `abort` must be called once; what comes later is dropped. A head or trailers that do not
+ * fit a frame are not sent and throw a ProtocolError `too-large`.
+ */
 export interface Responder {
   info(head: ResponseHead): void;
   head(head: ResponseHead): void;

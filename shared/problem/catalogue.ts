@@ -12,6 +12,7 @@ export type ProblemCode =
   | "origin-refused"
   | "origin-failed"
   | "origin-timeout"
+  | "origin-certificate"
   | "too-busy"
   | "bad-request"
   | "request-timeout"
@@ -86,6 +87,13 @@ const ENTRIES: Readonly<Record<ProblemCode, Entry>> = {
     title: "The shared app is silent",
     detail: (share) => `The app behind ${share} took the request but did not answer in time.`,
     hint: "Try again later. If it stays like this, tell the person who shares it.",
+  },
+  "origin-certificate": {
+    status: 502,
+    title: "The shared app's certificate is not trusted",
+    detail: (share) =>
+      `The app behind ${share} speaks HTTPS with a certificate that the computer sharing it does not trust.`,
+    hint: "If this is your share and the certificate is of your own making, share it with --insecure-target.",
   },
   "too-busy": {
     status: 503,

@@ -1,14 +1,13 @@
 import { Buffer } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { errorCode } from "../../shared/errors.ts";
 import { forwardRequestHeaders, forwardResponseHeaders, type VisitorFacts } from "../../shared/http/forward.ts";
 import { header, type ResponseHead } from "../../shared/http/head.ts";
 import { VISITOR_STALL_MS } from "../../shared/limits.ts";
 import type { RequestStream, ResponseSink } from "../../shared/http/request_stream.ts";
 import type { AttachedShare } from "../../shared/relay/attached_share.ts";
 import { writeProblem } from "./send_problem.ts";
-import { drained, originForm, rawHead } from "./visit.ts";
+import { drained, namesOtherHost, notBegun, originForm, rawHead } from "./visit.ts";
 
 /**
  * Carries a request to switch protocols (WebSocket and any other) to the share. After the origin's 101 the visitor's
@@ -22,12 +21,12 @@ export async function visitUpgrade(
   visitor: VisitorFacts,
 ): Promise<void> {
   socket.on("error", () => {});
+  if (namesOtherHost(req.url ?? "/", visitor.host)) return writeProblem(req, socket, "bad-request", share.name);
   try {
     const stream = await share.pool.acquire();
     new UpgradeVisit(stream, socket, req).begin(early, visitor);
   } catch (error) {
-    const code = errorCode(error);
-    writeProblem(req, socket, code === "rate-limited" ? "too-busy" : code, share.name);
+    writeProblem(req, socket, notBegun(error), share.name);
   }
 }
 
@@ -36,7 +35,9 @@ class UpgradeVisit implements ResponseSink {
   readonly #socket: Duplex;
   readonly #req: IncomingMessage;
   #answer: "none" | "upgraded" | "plain" | "chunked" = "none";
-  #over = false;
+  /** The visitor, the origin has said its last. Once both have, the stream serves others and is not ours to touch. */
+  #visitorDone = false;
+  #originDone = false;
 
   constructor(stream: RequestStream, socket: Duplex, req: IncomingMessage) {
     this.#stream = stream;
@@ -59,10 +60,14 @@ class UpgradeVisit implements ResponseSink {
       socket.pause();
       stream.ready().then(() => socket.resume(), () => socket.destroy());
     });
-    socket.on("end", () => stream.end());
+    socket.on("end", () => {
+      if (this.#visitorDone) return;
+      this.#visitorDone = true;
+      stream.end();
+    });
     socket.on("close", () => {
-      if (this.#over) return;
-      this.#over = true;
+      if (this.#visitorDone && this.#originDone) return;
+      this.#visitorDone = this.#originDone = true;
       stream.abort("visitor-gone", "the visitor went away");
     });
   }
@@ -102,18 +107,19 @@ class UpgradeVisit implements ResponseSink {
       for (let i = 0; i + 1 < trailers.length; i += 2) last += `${trailers[i]}: ${trailers[i + 1]}\r\n`;
       this.#socket.write(Buffer.from(last + "\r\n", "latin1"));
     }
+    this.#originDone = true;
     this.#socket.end();
     if (this.#answer === "upgraded") {
       const linger = setTimeout(() => this.#socket.destroy(), VISITOR_STALL_MS);
       this.#socket.once("close", () => clearTimeout(linger));
       return;
     }
-    this.#over = true;
+    this.#visitorDone = true;
     this.#stream.abort("answered-early", "the answer was complete before the request");
   }
 
-  failed(code: string, _message: string): void {
-    this.#over = true;
+  failed(code: string): void {
+    this.#visitorDone = this.#originDone = true;
     if (this.#answer === "none") writeProblem(this.#req, this.#socket, code, undefined);
     else this.#socket.destroy();
   }
