@@ -40,11 +40,14 @@ export class SignalTally {
   }
 }
 
+/** The reason of an interrupt when nobody asked for it: the launcher was killed. */
+export const LAUNCHER_GONE = "launcher";
+
 export interface Interrupts {
-  /** Aborted by the first request to stop. */
+  /** Aborted by the first request to stop; its reason is that signal's name, or {@link LAUNCHER_GONE}. */
   readonly signal: AbortSignal;
   /** What asked first; `launcher` when the launcher is gone. Undefined when nothing did. */
-  readonly cause: StopSignal | "launcher" | undefined;
+  readonly cause: StopSignal | typeof LAUNCHER_GONE | undefined;
 }
 
 /** Listens for requests to stop. `endAtOnce` is called for the second one. */
@@ -56,7 +59,7 @@ export function listenForInterrupts(endAtOnce: () => void): Interrupts {
     if (times <= 0) return;
     const first = cause === undefined;
     cause ??= why;
-    controller.abort();
+    controller.abort(cause);
     if (!first || times > 1) endAtOnce();
   };
 
@@ -68,7 +71,7 @@ export function listenForInterrupts(endAtOnce: () => void): Interrupts {
       stop(SIGNALS.find((signal) => (counts[signal] ?? 0) > 0) ?? "SIGTERM", tally.launcher(counts));
     });
     process.on("disconnect", () => {
-      if (cause === undefined) stop("launcher", 1);
+      if (cause === undefined) stop(LAUNCHER_GONE, 1);
     });
   }
   return {

@@ -4,6 +4,7 @@ import { GOODBYE_TIMEOUT_MS } from "../../shared/limits.ts";
 import { generateName } from "../../shared/names.ts";
 import { secureRandom } from "../../shared/random.ts";
 import type { CommandContext } from "../cli/context.ts";
+import { LAUNCHER_GONE } from "../cli/interrupts.ts";
 import type { ShareOptions } from "../cli/options.ts";
 import { type OpenTarget, openTarget } from "../target/open_target.ts";
 import { connectEdge } from "./connect_edge.ts";
@@ -52,7 +53,10 @@ export async function shareTarget(
       return registration;
     },
     standing: (name, signal) => standing(api, name, meta.agent, signal),
-    unregister: (name) => api.unregister(name, AbortSignal.timeout(GOODBYE_TIMEOUT_MS)),
+    // A share that was killed is away, not over: the same command brings it back.
+    unregister: async (name) => {
+      if (!killed(signal)) await api.unregister(name, AbortSignal.timeout(GOODBYE_TIMEOUT_MS));
+    },
     connect: connectEdge,
     ticket: (name) => api.ticket("share", name),
     otherName: () => (chosen ? undefined : generateName(secureRandom)),
@@ -60,9 +64,19 @@ export async function shareTarget(
   }, (event) => report.event(event));
   try {
     report.ended(await controller.run(signal));
-  } finally {
-    await running.forget();
+    if (!killed(signal)) await running.forget();
+  } catch (error) {
+    if (OVER.has(errorCode(error))) await running.forget();
+    throw error;
   }
+}
+
+/** Errors after which the name is not asked for again. After any other, such as a service that is down, it is. */
+const OVER: ReadonlySet<string> = new Set(["name-taken", "share-ended", "share-replaced"]);
+
+/** True when the share ends only because its launcher was killed. */
+function killed(signal: AbortSignal): boolean {
+  return signal.reason === LAUNCHER_GONE;
 }
 
 /** How a share stands that the agent of this id had to leave alone for a while. */

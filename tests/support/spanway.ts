@@ -123,7 +123,13 @@ export class SpanwayProcess {
 
   /** Sends a signal to the launcher, as a terminal or `kill` would. */
   signal(signal: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGKILL"): void {
-    this.child.kill(signal);
+    if (this.#over || this.child.pid === undefined) return;
+    // Not `child.kill`: after it Deno reports this signal as the cause of the end, whatever the exit code was.
+    try {
+      process.kill(this.pid, signal);
+    } catch {
+      // It went by itself.
+    }
   }
 
   /** Ends it politely, and with force when that takes too long; removes its home when that was its own. */
