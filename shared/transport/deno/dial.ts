@@ -20,8 +20,7 @@ export interface DialTarget {
  * failure, when all addresses are in vain, or with the signal's reason; connections that come too late are closed.
  */
 export async function dial(target: DialTarget, signal: AbortSignal): Promise<Deno.QuicConn> {
-  const addresses = await resolve(target.host);
-  signal.throwIfAborted();
+  const addresses = await unlessAborted(addressesOf(target.host), signal);
   return await new Promise((resolve, reject) => {
     let next = 0;
     let running = 0;
@@ -82,9 +81,22 @@ async function connect({ host, port, endpoint, options }: DialTarget, address: s
 }
 
 /** The addresses of a host, in the system's order. Names under localhost are this machine (RFC 6761, section 6.3). */
-async function resolve(host: string): Promise<string[]> {
+async function addressesOf(host: string): Promise<string[]> {
   if (isIP(host) !== 0) return [host];
   if (host === "localhost" || host.endsWith(".localhost")) return ["127.0.0.1", "::1"];
   const found = await lookup(host, { all: true, order: "verbatim" });
   return found.slice(0, DIAL_ADDRESSES_MAX).map(({ address }) => address);
+}
+
+/** The promise's outcome, or the signal's reason when that comes first. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort);
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }

@@ -27,25 +27,34 @@ export interface RequestStream {
   readonly begun: Uint8Array;
 }
 
+/** What a connection tells its owner. */
+export interface ConnectionEffects {
+  /** The peer opened a request stream. Without this, requests are refused, as a client does. */
+  readonly request?: (request: RequestStream) => void;
+  /** The peer broke the rules of HTTP/3, and the connection is being cut. */
+  readonly broken?: () => void;
+}
+
 /**
  * The HTTP/3 side of one QUIC connection: control streams, settings, and sorting the peer's streams into requests and
  * streams of the one session that the connection carries.
  */
 export class H3Connection {
   readonly conn: Deno.QuicConn;
-  readonly #onRequest: ((request: RequestStream) => void) | undefined;
+  readonly #effects: ConnectionEffects;
   /** Streams that live as long as the connection: the runtime ends those that are collected as garbage. */
   readonly #kept: unknown[] = [];
   readonly #early: { sessionId: number; stream: BidiStream }[] = [];
   #session: { id: number; session: H3Session } | undefined;
+  /** Types of the peer's streams that there may be one of. */
+  readonly #unis = new Set<number>();
   #claimed = false;
   #headerless = 0;
   #room: (() => void) | undefined;
 
-  /** @param onRequest takes the peer's requests; without it they are refused, as a client does */
-  constructor(conn: Deno.QuicConn, onRequest?: (request: RequestStream) => void) {
+  constructor(conn: Deno.QuicConn, effects: ConnectionEffects = {}) {
     this.conn = conn;
-    this.#onRequest = onRequest;
+    this.#effects = effects;
   }
 
   /** Sends our settings and begins to take streams. Rejects when the connection has ended. */
@@ -77,6 +86,13 @@ export class H3Connection {
   /** Gives the claim back: the request for a session was refused. */
   unclaim(): void {
     this.#claimed = false;
+  }
+
+  /** Ends the connection with a code of HTTP/3, and its session as lost: the peer broke the rules. */
+  cut(code: number): void {
+    this.#effects.broken?.();
+    if (this.#session === undefined) closeConn(this.conn, code);
+    else this.#session.session.cut(code);
   }
 
   /** Keeps a stream alive as long as the connection. */
@@ -111,30 +127,25 @@ export class H3Connection {
     const begun = await reader.read(HEADER_MIN_BYTES);
     if (begun === undefined) return discard({ writable: stream.writable });
     if (((begun[0]! << 8) | begun[1]!) !== (0x4000 | SIGNAL_BIDI)) {
-      if (this.#onRequest !== undefined) return this.#onRequest({ stream, reader, begun });
+      if (this.#effects.request !== undefined) return this.#effects.request({ stream, reader, begun });
       await reader.cancel();
       return discard({ writable: stream.writable });
     }
     const sessionId = await reader.varint(begun.subarray(2));
     reader.release();
     if (sessionId === undefined) return discard(stream);
-    if (!isSessionId(sessionId)) return this.#cut(H3_ID_ERROR);
+    if (!isSessionId(sessionId)) return this.cut(H3_ID_ERROR);
     this.#deliver(sessionId, stream);
   }
 
   #deliver(sessionId: number, stream: BidiStream): void {
     if (this.#session === undefined) {
       this.#early.push({ sessionId, stream });
-    } else if (this.#session?.id === sessionId) {
+    } else if (this.#session.id === sessionId) {
       this.#session.session.deliver(stream);
     } else {
       discard(stream);
     }
-  }
-
-  #cut(code: number): void {
-    if (this.#session === undefined) closeConn(this.conn, code);
-    else this.#session.session.cut(code);
   }
 
   async #acceptUni(): Promise<void> {
@@ -144,7 +155,7 @@ export class H3Connection {
         const { value: readable, done } = await streams.read();
         if (done) return;
         this.#sortUni(readable).catch((error) => {
-          if (error instanceof ProtocolError) this.#cut(H3_GENERAL_PROTOCOL_ERROR);
+          if (error instanceof ProtocolError) this.cut(H3_GENERAL_PROTOCOL_ERROR);
         });
       }
     } catch {
@@ -156,15 +167,12 @@ export class H3Connection {
     const reader = new ExactReader(readable);
     const begun = await reader.read(1);
     const type = begun && await reader.varint(begun);
-    if (type === UNI_QPACK_ENCODER || type === UNI_QPACK_DECODER) {
-      // Nothing may be on them, as we allow no dynamic table.
-      this.#kept.push(readable, reader);
-    } else if (type === UNI_CONTROL) {
-      this.#kept.push(readable, reader);
-      await readSettings(reader);
-    } else {
-      await reader.cancel();
-    }
+    if (type !== UNI_CONTROL && type !== UNI_QPACK_ENCODER && type !== UNI_QPACK_DECODER) return await reader.cancel();
+    if (this.#unis.has(type)) throw new ProtocolError("unexpected", `a second HTTP/3 stream of type ${type}`);
+    this.#unis.add(type);
+    this.#kept.push(readable, reader);
+    // Nothing may be on the QPACK streams, as we allow no dynamic table.
+    if (type === UNI_CONTROL) await readSettings(reader);
   }
 }
 

@@ -92,13 +92,18 @@ Deno.test("garbage instead of a request cuts its connection and is counted", asy
 });
 
 Deno.test("garbage on the control stream cuts its connection", async () => {
-  const { url, certHashes, stillServes } = await underAttack();
-  for (const hex of ["00" + "0000", "00" + "0402ff", "00" + "04ffffffffffffffff", "00" + "04020201"]) {
+  const { server, url, certHashes, stillServes } = await underAttack();
+  for (const hex of ["00" + "0000", "00" + "0402ffff", "00" + "04ffffffffffffffff", "00" + "04020201"]) {
     const raw = await RawClient.connect(url, certHashes);
-    const writer = await raw.openUni(Uint8Array.fromHex(hex));
-    if (hex === "000402ff") ignore(writer.write(new Uint8Array([0xff])));
+    await raw.openUni(Uint8Array.fromHex(hex));
     await within(raw.conn.closed.catch(() => {}), `the cut after ${hex}`);
   }
+  for (const type of [0, 2, 3]) {
+    const raw = await RawClient.connect(url, certHashes);
+    for (let i = 0; i < 2; i++) await raw.openUni(new Uint8Array([type, 4, 0]));
+    await within(raw.conn.closed.catch(() => {}), `the cut after a second stream of type ${type}`);
+  }
+  assert.equal(server.counters.malformed, 7);
   await stillServes();
 });
 

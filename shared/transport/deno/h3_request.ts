@@ -7,13 +7,13 @@ import { H3Session } from "./h3_session.ts";
 import { ignore, remoteAddress } from "./quic.ts";
 import type { Session } from "../transport.ts";
 
-/** A request for a session. Answer it once, within HANDSHAKE_TIMEOUT_MS; later answers do nothing. */
+/** A request for a session, to be answered once within HANDSHAKE_TIMEOUT_MS. */
 export interface SessionRequest extends ConnectRequest {
   /** The peer as `IP:port`. */
   readonly remoteAddress: string;
   /** Takes the session. @throws {TransportError} `session-closed` when the request was answered before */
   accept(): Session;
-  /** Refuses it with an HTTP status of 300 or above. */
+  /** Refuses it with an HTTP status of 300 or above. Does nothing when the request was answered before. */
   refuse(status: number): void;
 }
 
@@ -28,6 +28,9 @@ export async function readRequest(
   { stream, reader, begun }: RequestStream,
   accepted: (session: H3Session) => void,
 ): Promise<SessionRequest | undefined> {
+  const sessionId = Number(stream.writable.id);
+  // Ahead of all other streams: a close must not wait behind megabytes.
+  stream.writable.sendOrder = 1;
   const frames = new FrameDecoder("request");
   for (let chunk: Uint8Array | undefined = begun; chunk !== undefined; chunk = await reader.readSome(H3_READ_BYTES)) {
     const events = frames.push(chunk);
@@ -43,8 +46,6 @@ export async function readRequest(
       accept() {
         if (answered) throw new TransportError("session-closed", "the request for a session was answered before");
         answered = true;
-        const sessionId = Number(stream.writable.id);
-        stream.writable.sendOrder = 1;
         const writer = stream.writable.getWriter();
         ignore(writer.write(encodeConnectResponse(200)));
         connection.keep(stream);

@@ -38,7 +38,7 @@ export interface H3Counters {
   refused: number;
   /** Handshakes that failed or were not finished. */
   failed: number;
-  /** Connections cut because a request broke the rules. */
+  /** Connections cut because the peer broke the rules of HTTP/3. */
   malformed: number;
   /** Connections cut because no session had begun after HANDSHAKE_TIMEOUT_MS. */
   late: number;
@@ -98,6 +98,7 @@ export class H3Server {
 
   /** Uses another certificate for new connections. Sessions and handshakes go on undisturbed. */
   renew({ cert, key }: Certificate): void {
+    if (this.#closed) return;
     const { streamsMax = H3_SERVER_STREAMS_MAX, protocols = {} } = this.#options;
     const alpnProtocols = [ALPN_H3, ...Object.keys(protocols)];
     this.#listeners.push(
@@ -147,8 +148,12 @@ export class H3Server {
         return;
       }
       const other = this.#options.protocols?.[conn.protocol ?? ""];
-      if (other === undefined) await this.#serveH3(conn);
-      else other(conn);
+      if (other === undefined) return await this.#serveH3(conn);
+      try {
+        other(conn);
+      } catch {
+        closeConn(conn, 0);
+      }
     } finally {
       this.#pending--;
     }
@@ -162,11 +167,14 @@ export class H3Server {
     }, HANDSHAKE_TIMEOUT_MS);
     await new Promise<void>((settle) => {
       conn.closed.then(() => settle(), () => settle());
-      const connection = new H3Connection(conn, (request) => {
-        this.#answer(connection, request, settle).catch((error) => {
-          if (error instanceof ProtocolError) this.counters.malformed++;
-          closeConn(conn, H3_MESSAGE_ERROR);
-        });
+      const connection = new H3Connection(conn, {
+        request: (request) => {
+          this.#answer(connection, request, settle).catch((error) => {
+            // Otherwise the stream broke, and there is nobody to answer.
+            if (error instanceof ProtocolError) connection.cut(H3_MESSAGE_ERROR);
+          });
+        },
+        broken: () => this.counters.malformed++,
       });
       ignore(connection.start());
     });

@@ -10,6 +10,7 @@ export class RawClient {
   readonly conn: Deno.QuicConn;
   /** Streams that the runtime must not collect. */
   readonly #kept: unknown[] = [];
+  #settings: Promise<unknown> | undefined;
 
   private constructor(conn: Deno.QuicConn) {
     this.conn = conn;
@@ -44,9 +45,10 @@ export class RawClient {
     return writer;
   }
 
-  /** Sends settings and a sound request; the stream that comes back has its answer in front. */
+  /** Sends settings, once, and a sound request; the stream that comes back has its answer in front. */
   async request(path = "/session"): Promise<RawStream> {
-    await this.openUni(new Uint8Array([0]), encodeSettings(OUR_SETTINGS));
+    this.#settings ??= this.openUni(new Uint8Array([0]), encodeSettings(OUR_SETTINGS));
+    await this.#settings;
     return await this.open(encodeConnectRequest({ authority: "localhost", path, headers: [] }));
   }
 
