@@ -24,6 +24,8 @@ export interface StartOptions {
   readonly home?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Words in front of the command, such as `ip netns exec NAME`: a program that becomes it. */
+  readonly via?: readonly string[];
 }
 
 const living = new Set<SpanwayProcess>();
@@ -49,7 +51,8 @@ export class SpanwayProcess {
   constructor(args: readonly string[], options: StartOptions = {}) {
     this.#ownHome = options.home === undefined;
     this.home = options.home ?? mkdtempSync(join(tmpdir(), "spanway-test-"));
-    this.child = spawn("node", [LAUNCHER, ...args, "--json"], {
+    const [program = "node", ...words] = [...(options.via ?? []), "node", LAUNCHER, ...args, "--json"];
+    this.child = spawn(program, words, {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...options.env, SPANWAY_HOME: this.home },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
@@ -179,6 +182,8 @@ export interface RunningRelay extends AsyncDisposable {
 }
 
 export interface RelayOptions extends StartOptions {
+  /** Default 127.0.0.1. */
+  readonly address?: string;
   /** 0, the default, lets the system choose. */
   readonly port?: number;
   readonly args?: readonly string[];
@@ -186,7 +191,7 @@ export interface RelayOptions extends StartOptions {
 
 /** Starts `spanway relay` and waits until it is ready. */
 export async function startRelay(options: RelayOptions = {}): Promise<RunningRelay> {
-  const listen = `127.0.0.1:${options.port ?? 0}`;
+  const listen = `${options.address ?? "127.0.0.1"}:${options.port ?? 0}`;
   const running = new SpanwayProcess(["relay", "--listen", listen, ...(options.args ?? [])], options);
   const { url } = await ready(running);
   return {
