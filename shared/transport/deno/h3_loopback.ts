@@ -21,9 +21,17 @@ export async function loopbackServer(
   return { server, url: `https://127.0.0.1:${server.address.port}/session`, certHashes: [sha256] };
 }
 
+/** How the two ends meet. */
+export interface LoopbackOptions {
+  readonly server?: Partial<ListenH3Options>;
+  readonly client?: ConnectH3Options;
+  /** Turns the server's port into the one that the client uses: a path between them. */
+  readonly via?: (port: number) => Promise<number>;
+}
+
 /** A connected pair on a server of its own. */
 export async function loopbackPair(
-  options: { server?: Partial<ListenH3Options>; client?: ConnectH3Options } = {},
+  options: LoopbackOptions = {},
 ): Promise<{ client: Session; server: Session; close(): Promise<void> }> {
   let accepted!: (session: Session) => void;
   const session = new Promise<Session>((resolve) => {
@@ -36,7 +44,9 @@ export async function loopbackPair(
     ...options.server,
   });
   try {
-    const client = await connectH3(url, { certHashes, ...options.client });
+    const target = new URL(url);
+    if (options.via !== undefined) target.port = String(await options.via(server.address.port));
+    const client = await connectH3(target, { certHashes, ...options.client });
     return { client, server: await session, close: () => server.close() };
   } catch (error) {
     await server.close();
