@@ -4,7 +4,7 @@
  * runtime, whatever a dependency tries.
  */
 import { statSync } from "node:fs";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { scanArgv } from "./argv.js";
 
 /**
@@ -23,6 +23,9 @@ const ENV = [
   "COLUMNS",
   "SHELL",
 ];
+
+/** Where setpriv can be: it ties the life of workerd to that of the agent. */
+export const SETPRIV = ["/usr/bin/setpriv", "/bin/setpriv", "/usr/local/bin/setpriv"];
 
 /**
  * @typedef {object} Surroundings
@@ -66,13 +69,14 @@ export function permissionFlags(argv, at) {
       break;
     case "relay":
     case "up": {
-      // As an edge; besides, workerd is started with the Worker of this package on the data directory.
+      // As an edge; besides, workerd is started with the Worker of this package on the data directory. It is started
+      // through setpriv or a shell, which could start anything: here the fence stops accidents, not attacks.
       flags.push("--allow-net");
       file("--tls-cert");
       file("--tls-key");
       const data = values.get("--data");
       const dataDir = data ? resolve(at.cwd, data) : join(at.home, "relay");
-      read.push(dataDir, at.root, at.tmp, ...at.servicePrograms.filter(isAbsolute));
+      read.push(dataDir, at.root, at.tmp, ...at.servicePrograms, ...SETPRIV);
       write.push(dataDir, at.tmp);
       if (command === "up") read.push(...folder(target, at.cwd));
       run = [...at.servicePrograms];

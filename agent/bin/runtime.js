@@ -2,7 +2,7 @@
 /** Finds what the launcher starts: the Deno binary of the npm package `deno`, and the agent's entry. */
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, sep } from "node:path";
+import { delimiter, dirname, isAbsolute, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The package's root directory. */
@@ -54,6 +54,17 @@ export function agentEntry(runtime) {
   const source = join(packageRoot, "agent", "main.ts");
   const installed = packageRoot.split(sep).includes("node_modules");
   return runtime === "deno" && !installed && existsSync(source) ? source : join(packageRoot, "dist", "agent.js");
+}
+
+/**
+ * A program in the PATH.
+ * @param {string} name
+ * @returns {string | undefined} absolute path
+ */
+export function findInPath(name) {
+  const file = process.platform === "win32" ? `${name}.exe` : name;
+  const dirs = (process.env.PATH ?? "").split(delimiter).filter(isAbsolute);
+  return dirs.map((dir) => join(dir, file)).find(existsSync);
 }
 
 /** @param {Record<string, string>} platforms */

@@ -13,12 +13,11 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { scanArgv } from "./argv.js";
 import { homeDir } from "./home_dir.js";
-import { permissionFlags } from "./permissions.js";
-import { agentEntry, findDeno, findWorkerd, packageRoot } from "./runtime.js";
+import { permissionFlags, SETPRIV } from "./permissions.js";
+import { agentEntry, findDeno, findInPath, findWorkerd, packageRoot } from "./runtime.js";
 
 /** How long an agent may outlive the first request to stop (it gives itself 5 s) and the second one. */
 const KILL_AFTER_FIRST_MS = 8000;
@@ -103,7 +102,7 @@ async function startNode() {
 
 /** What the fence would keep from the agent: finding workerd's package, and bundling the Worker of a checkout. */
 async function prepareService() {
-  const workerd = process.env.SPANWAY_WORKERD || findWorkerd();
+  const workerd = process.env.SPANWAY_WORKERD || findWorkerd() || findInPath("workerd");
   if (workerd) process.env.SPANWAY_WORKERD = workerd;
   try {
     const { makeBundle } = await import("../../worker/host/make_bundle.js");
@@ -113,14 +112,11 @@ async function prepareService() {
   }
 }
 
-/** What `relay` and `up` may start: workerd, and on Linux setpriv, which ties its life to ours. */
+/** What `relay` and `up` may start: workerd, and what ties its life to ours (see worker/host/leash.ts). */
 function servicePrograms() {
   const programs = [];
   if (process.env.SPANWAY_WORKERD) programs.push(process.env.SPANWAY_WORKERD);
-  if (process.platform === "linux") {
-    const setpriv = (process.env.PATH ?? "").split(delimiter).map((dir) => join(dir, "setpriv")).find(existsSync);
-    if (setpriv) programs.push(setpriv);
-  }
+  if (process.platform !== "win32") programs.push(SETPRIV.find(existsSync) ?? "/bin/sh");
   return programs;
 }
 

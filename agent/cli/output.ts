@@ -107,7 +107,9 @@ export class Output {
   /** `text` as a QR code in half blocks, for scanning from a screen. */
   async qr(text: string): Promise<void> {
     const { renderUnicodeCompact } = await import("uqr");
-    for (const line of renderUnicodeCompact(text, { border: 2 }).split("\n")) this.line(`  ${line}`);
+    // Where colours are known, light on dark whatever the terminal's own are: some scanners want it that way round.
+    const paint: Paint = (line) => this.colors.bgBlack(this.colors.whiteBright(line));
+    for (const line of renderUnicodeCompact(text, { border: 2 }).split("\n")) this.line(`  ${paint(line)}`);
   }
 
   /** Data that is the result itself, such as a completion script: standard output, as it is. */
