@@ -5,7 +5,7 @@
  * outside: they are dependencies.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { basename, dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { makeBundle } from "../worker/host/make_bundle.js";
@@ -14,9 +14,6 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, "dist");
 
 mkdirSync(dist, { recursive: true });
-for (const file of readdirSync(dist)) {
-  if (/^agent\b.*\.js$/.test(file)) rmSync(join(dist, file));
-}
 
 /**
  * Sources find files of the package by their own place. In the bundle they all are one level below the root, so what was
@@ -58,6 +55,11 @@ const { metafile } = await build({
   metafile: true,
   plugins: [keepUrls],
 });
+const made = new Set(Object.keys(metafile.outputs).map((path) => basename(path)));
+// Parts of an earlier build go last: what runs meanwhile still finds them.
+for (const file of readdirSync(dist)) {
+  if (/^agent\b.*\.js$/.test(file) && !made.has(file)) rmSync(join(dist, file));
+}
 const bytes = Object.values(metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
 console.log(`dist/agent.js and ${Object.keys(metafile.outputs).length - 1} parts: ${Math.round(bytes / 1024)} KiB`);
 
