@@ -7,7 +7,6 @@ import { readVarint62 } from "./varint62.ts";
 export const SIGNAL_BIDI = 0x41;
 /** Types of unidirectional streams. */
 export const UNI_CONTROL = 0x00;
-export const UNI_PUSH = 0x01;
 export const UNI_QPACK_ENCODER = 0x02;
 export const UNI_QPACK_DECODER = 0x03;
 
@@ -17,7 +16,6 @@ export const H3_GENERAL_PROTOCOL_ERROR = 0x101;
 export const H3_REQUEST_REJECTED = 0x10b;
 export const H3_ID_ERROR = 0x108;
 export const H3_MESSAGE_ERROR = 0x10e;
-export const H3_MISSING_SETTINGS = 0x10a;
 
 /** True for ids that a session can have: client-initiated bidirectional streams (RFC 9000, section 2.1). */
 export function isSessionId(id: number): boolean {
