@@ -107,8 +107,8 @@ async function prepareService() {
   try {
     const { makeBundle } = await import("../../worker/host/make_bundle.js");
     makeBundle();
-  } catch {
-    // The agent says what is missing, with what to do about it.
+  } catch (error) {
+    fail("the Worker could not be bundled", String(error));
   }
 }
 

@@ -20,7 +20,13 @@ import { sleep } from "./sleep.ts";
  * @throws {SpanwayError} when there is nothing to share, or the service refuses
  */
 export async function runShare(options: ShareOptions, context: CommandContext): Promise<void> {
-  const target = await openTarget({ ...options, excluded: [context.home.dir] });
+  const { hostname, port } = options.relay;
+  const relayHere = /^(localhost|127\.|\[::1\])/.test(hostname);
+  const target = await openTarget({
+    ...options,
+    excluded: [context.home.dir],
+    exceptPorts: relayHere ? [Number(port || 80)] : [],
+  });
   try {
     await shareTarget(target, options, context);
   } finally {

@@ -187,7 +187,7 @@ export class Edge {
       region,
       url: `https://${host}:${this.#port}${SESSION_PATH}`,
       ws: `${tls === undefined ? "ws" : "wss"}://${wsHost}:${this.#port}${SESSION_PATH}`,
-      certHashes: [Buffer.from(this.#certificates.current.sha256).toString("hex")],
+      certHashes: this.#certificates.hashes.map((hash) => Buffer.from(hash).toString("hex")),
       origin: this.#origin,
     };
   }

@@ -11,6 +11,7 @@ export function spawnLeashed(program: string, args: readonly string[]): ChildPro
   if (setpriv !== undefined) {
     return spawn(setpriv, ["--pdeathsig", "KILL", "--", program, ...args], {
       stdio: ["ignore", "pipe", "pipe", "pipe"],
+      ...OWN_GROUP,
     });
   }
   if (process.platform === "win32") return spawn(program, args, { stdio: ["ignore", "pipe", "pipe", "pipe"] });
@@ -19,8 +20,14 @@ export function spawnLeashed(program: string, args: readonly string[]): ChildPro
 
 /** The same with nothing but a shell, where the kernel does not tell children of their parent's death. */
 export function spawnWatched(program: string, args: readonly string[]): ChildProcess {
-  return spawn("/bin/sh", ["-c", WATCH, "sh", program, ...args], { stdio: ["pipe", "pipe", "pipe", "pipe"] });
+  return spawn("/bin/sh", ["-c", WATCH, "sh", program, ...args], {
+    stdio: ["pipe", "pipe", "pipe", "pipe"],
+    ...OWN_GROUP,
+  });
 }
+
+/** A terminal's Ctrl-C is for us, who end the program in our own time, and not for the program. */
+const OWN_GROUP = { detached: true };
 
 const SETPRIV = ["/usr/bin/setpriv", "/bin/setpriv", "/usr/local/bin/setpriv"];
 
