@@ -5,6 +5,7 @@ import { encodeStreamHeader } from "../wire/control.ts";
 import { FrameType } from "../wire/frame.ts";
 import { type Frame, FrameReader } from "../wire/frame_reader.ts";
 import { FrameWriter } from "../wire/frame_writer.ts";
+import { AnswerRules } from "./answer_rules.ts";
 import {
   decodeAbort,
   decodeResponseHead,
@@ -28,6 +29,9 @@ export interface ResponseSink {
   failed(code: string, message: string): void;
 }
 
+/** A stream has no request any more. `foul`: the agent's answer broke the protocol. */
+export type OnFree = (stream: RequestStream, reusable: boolean, foul?: boolean) => void;
+
 /**
  * The relay's end of an HTTP stream: carries one request after the other. Once a request and its answer have both
  * said END the stream may take the next.
@@ -35,14 +39,14 @@ export interface ResponseSink {
 export class RequestStream {
   readonly #reader: FrameReader;
   readonly #writer: FrameWriter;
-  readonly #onFree: (stream: RequestStream, reusable: boolean) => void;
+  readonly #onFree: OnFree;
   #sink: ResponseSink | undefined;
   #requestOver = true;
   #responseOver = true;
   #dead = false;
 
   /** `onFree` is called once per request, when the stream has become reusable or is spent. */
-  constructor(stream: BidiStream, onFree: (stream: RequestStream, reusable: boolean) => void) {
+  constructor(stream: BidiStream, onFree: OnFree) {
     this.#reader = new FrameReader(new ByteReader(stream.readable));
     this.#writer = new FrameWriter(stream.writable);
     this.#onFree = onFree;
@@ -66,7 +70,7 @@ export class RequestStream {
     this.#sink = sink;
     this.#requestOver = false;
     this.#responseOver = false;
-    void this.#readResponse(sink);
+    void this.#readResponse(sink, new AnswerRules(head));
   }
 
   /** Sends a piece of the body. False when the caller should wait for `ready()`. */
@@ -102,32 +106,40 @@ export class RequestStream {
     void this.#reader.cancel();
   }
 
-  async #readResponse(sink: ResponseSink): Promise<void> {
+  async #readResponse(sink: ResponseSink, rules: AnswerRules): Promise<void> {
     try {
       for (;;) {
         const frame = await this.#reader.next();
         if (this.#sink !== sink) return;
         if (frame === undefined) throw new TransportError("stream-cut", "the connection to the agent was cut");
-        const wait = this.#take(frame, sink);
+        const wait = this.#take(frame, sink, rules);
         if (this.#sink !== sink) return;
         if (wait !== undefined) await wait;
         if (this.#sink !== sink) return;
       }
     } catch (error) {
-      this.#fail(errorCode(error), errorMessage(error));
+      this.#fail(errorCode(error), errorMessage(error), error instanceof ProtocolError);
     }
   }
 
-  #take(frame: Frame, sink: ResponseSink): void | Promise<void> {
+  #take(frame: Frame, sink: ResponseSink, rules: AnswerRules): void | Promise<void> {
     switch (frame.type) {
       case FrameType.DATA:
+        rules.data(frame.payload.length);
         return sink.data(frame.payload);
-      case FrameType.HEAD:
-        return sink.head(decodeResponseHead(frame.payload));
-      case FrameType.INFO:
-        return sink.info(decodeResponseHead(frame.payload));
+      case FrameType.HEAD: {
+        const head = decodeResponseHead(frame.payload);
+        rules.head(head);
+        return sink.head(head);
+      }
+      case FrameType.INFO: {
+        const head = decodeResponseHead(frame.payload);
+        rules.info(head);
+        return sink.info(head);
+      }
       case FrameType.END: {
         const trailers = decodeTrailers(frame.payload);
+        rules.end();
         this.#responseOver = true;
         this.#sink = undefined;
         this.#reader.idle();
@@ -144,10 +156,10 @@ export class RequestStream {
     }
   }
 
-  #fail(code: string, message: string): void {
+  #fail(code: string, message: string, foul = false): void {
     const sink = this.#sink;
     this.#sink = undefined;
-    this.#spend();
+    this.#spend(foul);
     sink?.failed(code, message);
   }
 
@@ -155,11 +167,11 @@ export class RequestStream {
     if (this.#requestOver && this.#responseOver && !this.#dead) this.#onFree(this, this.#writer.failed === undefined);
   }
 
-  #spend(): void {
+  #spend(foul = false): void {
     this.#requestOver = true;
     this.#responseOver = true;
     if (this.#dead) return;
     this.close();
-    this.#onFree(this, false);
+    this.#onFree(this, false, foul);
   }
 }

@@ -12,7 +12,7 @@ interface IdleStream {
 export interface PoolEffects {
   /** Milliseconds of any clock that only goes forward. */
   now(): number;
-  /** A request found no place; `code` is for counting. */
+  /** A request found no place, or an answer broke the rules; `code` is for counting. */
   refused(code: string): void;
 }
 
@@ -85,7 +85,10 @@ export class StreamPool {
   async #open(): Promise<RequestStream> {
     try {
       const stream = await this.#session.openStream();
-      return new RequestStream(stream, (freed, reusable) => this.#free(freed, reusable));
+      return new RequestStream(stream, (freed, reusable, foul = false) => {
+        if (foul) this.#effects.refused("foul-answer");
+        this.#free(freed, reusable);
+      });
     } catch (error) {
       this.#busy--;
       throw error;

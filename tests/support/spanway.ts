@@ -84,7 +84,8 @@ export class SpanwayProcess {
 
   /** The agent, edge or relay itself: the launcher's child. */
   get agentPid(): number {
-    const child = childrenOf(this.pid)[0];
+    // The launcher of a relay may just be bundling the Worker, in a child of its own.
+    const child = childrenOf(this.pid).find(({ command }) => /\bdeno(\.exe)? run /.test(command));
     if (child === undefined) throw new Error("the launcher has no child");
     return child.pid;
   }
