@@ -1,34 +1,33 @@
 /** The origin that the measurements are about: a short answer, 100 MB to take, and a sink for uploads. */
-import http from "node:http";
-import type { AddressInfo } from "node:net";
 
 const chunk = new Uint8Array(64 * 1024);
 const DOWN_BYTES = 100 * 1024 * 1024;
 
-const server = http.createServer((req, res) => {
-  if (req.url === "/down") return down(res);
-  if (req.method === "PUT") {
-    let size = 0;
-    req.on("data", (piece: Uint8Array) => size += piece.length);
-    req.on("end", () => res.end(`${size}\n`));
-    return;
+Deno.serve({
+  hostname: "127.0.0.1",
+  port: 0,
+  onListen: ({ port }) => console.log(port),
+}, (request) => {
+  if (request.method === "PUT") return upload(request);
+  if (request.url.endsWith("/down")) {
+    return new Response(download(), { headers: { "content-length": `${DOWN_BYTES}` } });
   }
-  res.writeHead(200, { "content-type": "text/plain", "content-length": 6 });
-  res.end("hello\n");
+  return new Response("hello\n");
 });
 
-function down(res: http.ServerResponse): void {
-  res.writeHead(200, { "content-type": "application/octet-stream", "content-length": DOWN_BYTES });
-  let sent = 0;
-  const more = () => {
-    while (sent < DOWN_BYTES) {
-      sent += chunk.length;
-      if (!res.write(chunk)) return;
-    }
-    res.end();
-  };
-  res.on("drain", more);
-  more();
+async function upload(request: Request): Promise<Response> {
+  let size = 0;
+  for await (const piece of request.body ?? []) size += piece.length;
+  return new Response(`${size}\n`);
 }
 
-server.listen(0, "127.0.0.1", () => console.log((server.address() as AddressInfo).port));
+function download(): ReadableStream<Uint8Array> {
+  let left = DOWN_BYTES;
+  return new ReadableStream({
+    pull(controller) {
+      controller.enqueue(chunk.slice());
+      left -= chunk.length;
+      if (left === 0) controller.close();
+    },
+  });
+}
