@@ -1,5 +1,6 @@
 import type { ClientRequest, IncomingMessage, InformationEvent } from "node:http";
 import type { Duplex } from "node:stream";
+import { nextTick } from "node:process";
 import { clearTimeout, setTimeout } from "node:timers";
 import type { RequestSink, Responder } from "../../shared/http/response_stream.ts";
 
@@ -98,6 +99,11 @@ export class OriginExchange implements RequestSink {
       request.on("upgrade", (response, socket, first) => this.#switch(response, socket, first));
       request.end();
       this.#awaitAnswer();
+    } else if (this.#parts.framed) {
+      // The head leaves together with what came with it of the body, and does not wait for more.
+      nextTick(() => {
+        if (!this.#bodyStarted && !this.#requestEnded && !this.#over) request.flushHeaders();
+      });
     }
   }
 

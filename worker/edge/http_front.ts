@@ -3,7 +3,7 @@ import https from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { SpanwayError } from "../../shared/errors.ts";
-import type { VisitorFacts } from "../../shared/http/forward.ts";
+import { hasBody, type VisitorFacts } from "../../shared/http/forward.ts";
 import {
   HTTP_HEAD_MAX_BYTES,
   HTTP_HEADERS_MAX,
@@ -66,6 +66,7 @@ export class HttpFront {
       insecureHTTPParser: false,
       // Refused here, where it is counted.
       requireHostHeader: false,
+      shouldUpgradeCallback: switchesProtocol,
     };
     this.#server = tls === undefined ? http.createServer(options) : https.createServer({
       ...options,
@@ -203,6 +204,14 @@ export class HttpFront {
     const timer = setTimeout(() => socket.destroy(), REFUSAL_LINGER_MS);
     socket.once("close", () => clearTimeout(timer));
   }
+}
+
+/**
+ * True when a request to switch protocols is carried as one. Others are answered as plain HTTP/1.1, as any server may
+ * (RFC 9110, 7.8): h2c, which some clients offer with every request and which would end at us, and requests with a body.
+ */
+function switchesProtocol(req: IncomingMessage): boolean {
+  return req.httpVersion === "1.1" && req.headers.upgrade?.toLowerCase() !== "h2c" && !hasBody(req.rawHeaders);
 }
 
 function hostCount(raw: readonly string[]): number {
