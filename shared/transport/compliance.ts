@@ -49,9 +49,12 @@ export function complianceCases(
       try {
         assert.equal(pair.client.transport, pair.server.transport);
         await within(item.run(pair, able), item.name, COMPLIANCE_CASE_MS);
-      } finally {
-        await within(pair.dispose(), "disposing of the pair");
+      } catch (failure) {
+        // Says more than a pair that cannot be disposed of either.
+        pair.dispose().catch(() => {});
+        throw failure;
       }
+      await within(pair.dispose(), "disposing of the pair");
       // Rejections that nobody handles are reported at the end of a turn: let them show up in this case.
       await new Promise((resolve) => setTimeout(resolve, 0));
     },

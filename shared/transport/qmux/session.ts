@@ -16,9 +16,9 @@ import {
 import { boundReason, lost, normalizeClose } from "../close.ts";
 import { Inbox } from "../inbox.ts";
 import type { BidiStream, Datagrams, Session, SessionClose } from "../transport.ts";
+import { wrapStream, type WriteChunk } from "../wrapped_stream.ts";
 import { RecordStream } from "./record_stream.ts";
 import { type QmuxSocket, standardSocket, type StandardWebSocket } from "./socket.ts";
-import { wrapStream } from "./stream.ts";
 
 /** The WebSocket subprotocol: the draft's version and our protocol. A handshake without it is refused. */
 export const QMUX_SUBPROTOCOL = "qmux-02.spanway-1";
@@ -134,7 +134,7 @@ class QmuxSession implements Session {
     try {
       const stream = await Promise.race([opening, late]);
       if (this.#ended) throw closedError();
-      if (stream !== undefined) return wrapStream(stream);
+      if (stream !== undefined) return wrapStream(stream, writeChunk).stream;
     } catch (cause) {
       throw closedError(cause);
     } finally {
@@ -151,7 +151,7 @@ class QmuxSession implements Session {
   async acceptStream(): Promise<BidiStream | undefined> {
     try {
       const { value, done } = await this.#incoming.read();
-      return done || this.#ended ? undefined : wrapStream(value);
+      return done || this.#ended ? undefined : wrapStream(value, writeChunk).stream;
     } catch {
       return undefined;
     }
@@ -204,6 +204,15 @@ class QmuxSession implements Session {
     }
   }
 }
+
+/**
+ * The library's write waits for credit even when the peer has stopped the stream meanwhile. `ready` waits with the write,
+ * as its queue holds one chunk, but fails at once then.
+ */
+const writeChunk: WriteChunk = (writer, chunk) => {
+  writer.write(chunk).catch(() => {});
+  return writer.ready;
+};
 
 function closedError(cause?: unknown): TransportError {
   return new TransportError("session-closed", "the session has ended", { cause });
