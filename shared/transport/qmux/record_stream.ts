@@ -1,6 +1,7 @@
 /** A socket in the shape in which the QMux library takes it, with the guard in between. */
 
 import { errorMessage, ProtocolError } from "../../errors.ts";
+import { SESSION_CLOSE_LINGER_MS } from "../../limits.ts";
 import { RecordGuard } from "./record_guard.ts";
 import type { QmuxSocket } from "./socket.ts";
 
@@ -31,7 +32,7 @@ export class RecordStream {
   #resolveClosed!: (info: { closeCode: number; reason: string }) => void;
   #resolveBegun!: () => void;
   #received = 0;
-  #blocked = false;
+  #room: Promise<void> | undefined;
   #endReason: string | undefined;
 
   /** @param protocol the negotiated subprotocol: it selects the wire format */
@@ -58,9 +59,9 @@ export class RecordStream {
         this.#guard.sent(record);
         const room = this.#socket.send(record);
         if (room === undefined) return;
-        this.#blocked = true;
+        this.#room = room;
         await room;
-        this.#blocked = false;
+        this.#room = undefined;
       },
     }, new ByteLengthQueuingStrategy({ highWaterMark: WRITE_QUEUE_BYTES }));
     this.opened = Promise.resolve({
@@ -77,7 +78,7 @@ export class RecordStream {
 
   /** Whether the socket is full: what is sent now waits. */
   get blocked(): boolean {
-    return this.#blocked;
+    return this.#room !== undefined;
   }
 
   /** Why the connection ended, for people; undefined while it lasts. */
@@ -85,9 +86,19 @@ export class RecordStream {
     return this.#endReason;
   }
 
-  /** Called by the library when the session is over. */
+  /**
+   * Called by the library when the session is over. Its last record, which tells the peer why, may still wait for room
+   * in the socket: it goes out first, within SESSION_CLOSE_LINGER_MS.
+   */
   close(): void {
-    this.#socket.close(NORMAL_CLOSURE, "");
+    const close = () => this.#socket.close(NORMAL_CLOSURE, "");
+    if (this.#room === undefined) return close();
+    const timer = setTimeout(close, SESSION_CLOSE_LINGER_MS);
+    this.#room.then(() => {
+      clearTimeout(timer);
+      // The record follows in this turn.
+      setTimeout(close, 0);
+    });
   }
 
   #message(message: Uint8Array | string): void {

@@ -4,7 +4,7 @@ import { createServer, type Socket } from "node:net";
 import { TransportError, type TransportErrorCode } from "../../errors.ts";
 import { SESSION_LOST_CODE } from "../close.ts";
 import { complianceCases } from "../compliance.ts";
-import { accept, echoServer, pattern, readSome, roundTrip, within } from "../compliance_tools.ts";
+import { accept, echoServer, pattern, readSome, roundTrip, within, writeUntilFailure } from "../compliance_tools.ts";
 import { listenQmux, qmuxPair } from "./loopback.ts";
 import { acceptQmux, QMUX_SUBPROTOCOL } from "./session.ts";
 import { connectQmux } from "./ws.ts";
@@ -73,6 +73,29 @@ Deno.test("qmux: a peer who falls silent is noticed, with everything that waits 
   assert.equal(close.code, SESSION_LOST_CODE);
   assert.ok((await within(parked, "the end of the parked read")).done);
   await within(server.closed, "the end of the other side");
+  await listener.close();
+});
+
+Deno.test("qmux: the reason of a close gets through a path that is jammed for a while", async () => {
+  const listener = await listenQmux();
+  const client = await connectQmux(listener.url);
+  const server = await listener.accepted[0]!;
+  // More than all buffers hold: the client's socket is full when it closes.
+  listener.sockets[0]!.pause();
+  const chunk = pattern(64 * 1024);
+  for (let i = 0; i < 40; i++) {
+    const writer = (await client.openStream()).writable.getWriter();
+    void writeUntilFailure(writer, chunk);
+  }
+  for (let refused = 0; refused < 10;) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    refused = client.datagrams.send(pattern(1)) ? 0 : refused + 1;
+  }
+  client.close({ code: 77, reason: "jammed" });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  listener.sockets[0]!.resume();
+  const close = await within(server.closed, "the peer's end");
+  assert.deepEqual(close, { code: 77, reason: "jammed", local: false });
   await listener.close();
 });
 
