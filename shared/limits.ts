@@ -140,6 +140,10 @@ export const VISITOR_HEAD_TIMEOUT_MS = 15 * SECOND;
 export const VISITOR_KEEP_ALIVE_MS = 65 * SECOND;
 /** A visitor who takes none of the bytes waiting for him is cut after this. */
 export const VISITOR_STALL_MS = 60 * SECOND;
+/** Visitors on one edge who take nothing: each costs 4-5 MB of memory, so beyond it the one that waits longest is cut. */
+export const VISITORS_STALLED_MAX = 256;
+/** But nobody sooner than after this: slow networks take pauses. */
+export const VISITOR_STALL_GRACE_MS = 5 * SECOND;
 /** The origin must accept the connection by then (502 after it). */
 export const ORIGIN_CONNECT_TIMEOUT_MS = 5 * SECOND;
 /** The origin must send a response head by then (504 after it). Slow reports of real apps take minutes. */
@@ -228,7 +232,7 @@ export const WORKERD_OUTPUT_KEPT_LINES = 40;
 export const REFUSAL_REASONS_MAX = 64;
 /** A reason is told at most this often: a flood of strangers must not become a flood of lines. */
 export const REFUSAL_REPORT_MS = 1 * SECOND;
-/** How often an edge closes idle streams and ends expired shares. */
+/** How often an edge closes idle streams, ends expired shares and cuts visitors who take nothing. */
 export const EDGE_SWEEP_MS = 1 * SECOND;
 /** How often an edge looks whether its QUIC certificate is due for renewal. */
 export const CERTIFICATE_CHECK_MS = 1 * HOUR;

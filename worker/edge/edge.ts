@@ -255,6 +255,7 @@ export class Edge {
 
   #sweep(): void {
     this.#core.sweep();
+    this.#front.sweep(performance.now());
     for (const counter of ["refused", "failed", "malformed", "late"] as const) {
       const news = this.#quic.counters[counter] - this.#quicCounted[counter];
       this.#quicCounted[counter] += news;

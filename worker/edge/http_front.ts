@@ -15,6 +15,7 @@ import {
 } from "../../shared/limits.ts";
 import type { ProblemCode } from "../../shared/problem/catalogue.ts";
 import { shareProblem } from "../../shared/problem/problem.ts";
+import { type StallBounds, StallWatch } from "./stall_watch.ts";
 
 /** Where the front hands over what it has received. */
 export interface FrontHandlers {
@@ -31,7 +32,7 @@ export interface FrontTls {
 }
 
 /** Bounds that tests tighten; the defaults are those of `limits.ts`. */
-export interface FrontBounds {
+export interface FrontBounds extends StallBounds {
   readonly headTimeoutMs?: number;
   readonly sockets?: number;
   readonly waiting?: number;
@@ -44,13 +45,17 @@ export class HttpFront {
   readonly #sockets = new Map<string, Socket>();
   /** Those that are not inside a request, the one that waits longest first. */
   readonly #waiting = new Set<string>();
+  /** The sockets that answers are written to: those above, or the TLS sockets on top of them. */
+  readonly #outlets = new Map<string, Socket>();
   readonly #refused = new WeakSet<Duplex>();
   readonly #handlers: FrontHandlers;
   readonly #proto: "http" | "https";
-  readonly #bounds: Required<FrontBounds>;
+  readonly #bounds: Required<Omit<FrontBounds, keyof StallBounds>>;
+  readonly #stalls: StallWatch<Socket>;
 
   constructor(handlers: FrontHandlers, tls: FrontTls | undefined, bounds: FrontBounds = {}) {
     this.#handlers = handlers;
+    this.#stalls = new StallWatch(bounds);
     this.#proto = tls === undefined ? "http" : "https";
     this.#bounds = {
       headTimeoutMs: bounds.headTimeoutMs ?? VISITOR_HEAD_TIMEOUT_MS,
@@ -106,6 +111,16 @@ export class HttpFront {
     return this.#sockets.size;
   }
 
+  /** Cuts visitors who take nothing of what waits for them. Call it every second or so; `now` never goes back. */
+  sweep(now: number): void {
+    for (const outlet of this.#stalls.look(this.#outlets.values(), now)) {
+      this.#handlers.refused("visitor-stalled");
+      // An ordinary close would leave what waits to the system, for minutes more.
+      if ("encrypted" in outlet) outlet.destroy();
+      else outlet.resetAndDestroy();
+    }
+  }
+
   /** Stops listening and cuts every visitor. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -115,6 +130,10 @@ export class HttpFront {
 
   #listen(): void {
     this.#server.on("connection", (socket: Socket) => this.#admit(socket));
+    this.#server.on("secureConnection", (socket: Socket) => {
+      const peer = peerOf(socket);
+      if (this.#sockets.has(peer)) this.#outlets.set(peer, socket);
+    });
     const handle = (req: IncomingMessage, res: ServerResponse) => {
       const visitor = this.#visitor(req);
       if (visitor === undefined) return this.#refuse(req.socket, "bad-request");
@@ -144,11 +163,13 @@ export class HttpFront {
   #admit(socket: Socket): void {
     const peer = peerOf(socket);
     this.#sockets.set(peer, socket);
+    this.#outlets.set(peer, socket);
     socket.setNoDelay(true);
     socket.on("error", () => {});
     socket.on("close", () => {
       if (this.#sockets.get(peer) !== socket) return;
       this.#sockets.delete(peer);
+      this.#outlets.delete(peer);
       this.#waiting.delete(peer);
     });
     this.#wait(peer);
@@ -171,12 +192,12 @@ export class HttpFront {
   }
 
   /**
-   * Undefined when the Host is missing or said twice (the request could mean two shares), and when the body is framed in a
+   * Undefined when the Host is missing, no host or said twice (the request could mean two shares), and when the body is framed in a
    * way that we cannot follow, which the runtime notices only after it has handed the request on.
    */
   #visitor(req: IncomingMessage): VisitorFacts | undefined {
     const host = req.headers.host;
-    if (host === undefined || host.includes(",") || hostCount(req.rawHeaders) !== 1) return undefined;
+    if (host === undefined || !HOST.test(host) || hostCount(req.rawHeaders) !== 1) return undefined;
     const coding = req.headers["transfer-encoding"];
     if (coding !== undefined && coding.toLowerCase() !== "chunked") return undefined;
     return { address: plainAddress(req.socket.remoteAddress ?? ""), proto: this.#proto, host };
@@ -213,6 +234,9 @@ export class HttpFront {
 function switchesProtocol(req: IncomingMessage): boolean {
   return req.httpVersion === "1.1" && req.headers.upgrade?.toLowerCase() !== "h2c" && !hasBody(req.rawHeaders);
 }
+
+/** A name, an IPv4 address or an IPv6 address in brackets, and perhaps a port. */
+const HOST = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{0,5})?$/i;
 
 function hostCount(raw: readonly string[]): number {
   let count = 0;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { makeCertificate } from "./certificate.ts";
 import { RawVisitor, visit, within } from "../../tests/support/visitor.ts";
@@ -115,6 +116,9 @@ Deno.test("what is no request of one host is refused, and the connection closed"
     ["no Host", "GET / HTTP/1.1\r\n\r\n"],
     ["two Hosts", "GET / HTTP/1.1\r\nhost: a.test\r\nhost: b.test\r\n\r\n"],
     ["a list of Hosts", "GET / HTTP/1.1\r\nhost: a.test, b.test\r\n\r\n"],
+    ["no host for a Host", "GET / HTTP/1.1\r\nhost: a.test@b.test\r\n\r\n"],
+    ["a Host with a path", "GET / HTTP/1.1\r\nhost: a.test/b\r\n\r\n"],
+    ["an empty Host", "GET / HTTP/1.1\r\nhost:\r\n\r\n"],
     ["two lengths", "POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab"],
     [
       "length and chunks",
@@ -220,6 +224,40 @@ Deno.test("HTTPS: sockets without a finished handshake are cut, those inside a r
   answers[0]!();
   assert.equal((await busy).body.toString(), "at last");
 });
+
+for (const secure of [false, true]) {
+  Deno.test(`a visitor who stops reading is cut, one who reads is not${secure ? ", over HTTPS" : ""}`, async () => {
+    const tls = secure ? await makeCertificate(["localhost"], Date.now()) : undefined;
+    await using front = await Front.listen({ stallMs: 500 }, tls);
+    const broken: string[] = [];
+    front.answer = (req, res) => {
+      res.on("close", () => {
+        broken.push(req.url!);
+      });
+      const piece = new Uint8Array(64 * 1024);
+      const pour = () => {
+        while (!res.destroyed && res.write(piece));
+      };
+      res.on("drain", pour).on("error", () => {});
+      pour();
+    };
+    const url = `${secure ? "https" : "http"}://127.0.0.1:${front.port}`;
+    const read = (path: string, ...rate: string[]) =>
+      spawn("curl", ["-sk", "--max-time", "20", ...rate, "-o", "/dev/null", `${url}${path}`]);
+    // After its first gulp curl waits for hours.
+    const curls = [read("/stuck", "--limit-rate", "1"), read("/reader", "--limit-rate", "20M")];
+    await front.until(() => front.seen.length === 2);
+    const sweeps = setInterval(() => front.front.sweep(performance.now()), 50);
+    try {
+      await front.until(() => front.refused.length > 0);
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      assert.deepEqual([front.refused, broken], [["visitor-stalled"], ["/stuck"]]);
+    } finally {
+      clearInterval(sweeps);
+      for (const curl of curls) curl.kill("SIGKILL");
+    }
+  });
+}
 
 Deno.test("an address that is taken is said with what to do", async () => {
   await using front = await Front.listen();

@@ -10,7 +10,6 @@ import {
 } from "../../shared/http/forward.ts";
 import { header, type RequestHead, type ResponseHead } from "../../shared/http/head.ts";
 import type { RequestStream, ResponseSink } from "../../shared/http/request_stream.ts";
-import { VISITOR_STALL_MS } from "../../shared/limits.ts";
 import type { AttachedShare } from "../../shared/relay/attached_share.ts";
 import { sendProblem } from "./send_problem.ts";
 
@@ -147,20 +146,17 @@ class Visit implements ResponseSink {
   }
 }
 
-/** Resolves when the visitor has taken what was written, or is gone; cuts one who takes nothing for VISITOR_STALL_MS. */
+/** Resolves when the visitor has taken what was written, or is gone: the front cuts those who take nothing. */
 export function drained(out: {
-  destroy(): unknown;
   once(event: string, listener: () => void): unknown;
   off(event: string, listener: () => void): unknown;
 }): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
-      clearTimeout(timer);
       out.off("drain", done);
       out.off("close", done);
       resolve();
     };
-    const timer = setTimeout(() => out.destroy(), VISITOR_STALL_MS);
     out.once("drain", done);
     out.once("close", done);
   });
