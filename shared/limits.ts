@@ -146,7 +146,7 @@ export const VISITORS_STALLED_MAX = 256;
 export const VISITOR_STALL_GRACE_MS = 5 * SECOND;
 /** The origin must accept the connection by then (502 after it). */
 export const ORIGIN_CONNECT_TIMEOUT_MS = 5 * SECOND;
-/** The origin must send a response head by then (504 after it). Slow reports of real apps take minutes. */
+/** Once the origin has the whole request it must send a response head by then (504 after it). Slow reports take minutes. */
 export const ORIGIN_HEAD_TIMEOUT_MS = 120 * SECOND;
 /** Connections kept open to the origin. */
 export const ORIGIN_IDLE_SOCKETS_MAX = 64;
@@ -221,8 +221,8 @@ export const KNOWN_NAMES_MAX = 20_000;
 export const NAME_INDEX_PARTS = 16;
 /** workerd must be listening by then. It takes 20-80 ms; a machine that swaps takes longer. */
 export const WORKERD_START_TIMEOUT_MS = 30 * SECOND;
-/** workerd ends within this after a polite signal, or is killed. */
-export const WORKERD_STOP_TIMEOUT_MS = 5 * SECOND;
+/** workerd ends within this after a polite signal, or is killed: it waits 15 s for connections that have said nothing. */
+export const WORKERD_STOP_TIMEOUT_MS = 1 * SECOND;
 /** Waits before workerd is started again: first, longest; the first again once it has run for the longest. */
 export const WORKERD_RESTART_FIRST_MS = 50;
 export const WORKERD_RESTART_MAX_MS = 10 * SECOND;

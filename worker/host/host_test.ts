@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { WORKERD_STOP_TIMEOUT_MS } from "../../shared/limits.ts";
 import { bundleWorker } from "./bundle.ts";
 import { COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, DURABLE_OBJECTS, workerdConfig } from "./capnp_config.ts";
 import { findWorkerd } from "./find_workerd.ts";
@@ -100,6 +101,17 @@ Deno.test("the Worker is served from its start on, and from a new port after a k
     await workerd.stop();
     rmSync(dir, { recursive: true });
   }
+});
+
+Deno.test("a workerd that waits for a connection is not waited for when it is stopped", async () => {
+  const dir = folder();
+  const workerd = await startWorkerd({ dataDir: dir, bindings: BINDINGS });
+  const silent = await Deno.connect({ hostname: "127.0.0.1", port: workerd.address()!.port });
+  const begun = performance.now();
+  await workerd.stop();
+  assert.ok(performance.now() - begun < WORKERD_STOP_TIMEOUT_MS + 2000);
+  silent.close();
+  rmSync(dir, { recursive: true });
 });
 
 Deno.test("a workerd that does not start is an error with its last words", async () => {

@@ -106,7 +106,12 @@ class Supervisor implements RunningWorkerd {
     const child = this.#child;
     if (child !== undefined) {
       child.kill("SIGTERM");
-      const timer = setTimeout(() => child.kill("SIGKILL"), WORKERD_STOP_TIMEOUT_MS);
+      const force = () => {
+        // Deno's `kill` works once for each child, and `process.kill` needs the permission to run anything.
+        Object.assign(child, { killed: false });
+        child.kill("SIGKILL");
+      };
+      const timer = setTimeout(force, WORKERD_STOP_TIMEOUT_MS);
       await this.#exited;
       clearTimeout(timer);
     }
