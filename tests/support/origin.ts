@@ -16,11 +16,16 @@ export class TestOrigin {
   readonly #answers = new Map<string, Answerer>();
   readonly #continues = new Map<string, Answerer>();
   readonly #upgrades = new Map<string, Upgrader>();
+  readonly #sockets = new Set<Socket>();
 
   private constructor(tls: { cert: string; key: string } | undefined) {
     const options = { maxHeaderSize: 256 * 1024, keepAliveTimeout: 5000 };
     this.server = tls === undefined ? http.createServer(options) : https.createServer({ ...options, ...tls });
     this.server.maxHeadersCount = 0;
+    this.server.on("connection", (socket) => {
+      this.#sockets.add(socket);
+      socket.on("close", () => this.#sockets.delete(socket));
+    });
     this.server.on("request", (req, res) => this.#take(this.#answers, req, res));
     this.server.on("checkContinue", (req, res) => {
       if (this.#continues.has(pathOf(req))) return this.#take(this.#continues, req, res);
@@ -63,7 +68,7 @@ export class TestOrigin {
 
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
-    this.server.closeAllConnections();
+    for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
 
