@@ -39,6 +39,7 @@ export function complianceCases(
     datagrams: true,
     closeDetails: true,
     abortsAtOnce: true,
+    losesPaths: true,
     ...capabilities,
   };
   const cases = [...STREAM_CASES, ...DATAGRAM_CASES, ...CLOSE_CASES];

@@ -13,6 +13,8 @@ export interface Capabilities {
   readonly closeDetails: boolean;
   /** False when an abort waits for the write under way, for as long as the peer does not read: raw QUIC streams again. */
   readonly abortsAtOnce: boolean;
+  /** False when the pair has no `cut`: a test cannot lose the path of this one. */
+  readonly losesPaths: boolean;
 }
 
 /** Two connected sessions. */
