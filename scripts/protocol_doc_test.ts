@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import { OriginProblem } from "../agent/target/origin_exchange.ts";
 import { encodeAbort, encodeRequestHead, encodeResponseHead, encodeTrailers } from "../shared/http/head.ts";
 import { identityFrom } from "../shared/identity.ts";
 import { seededRandom } from "../shared/random.ts";
@@ -68,8 +69,14 @@ Deno.test("docs/protocol.md shows a ticket", async () => {
   assert.ok(doc.includes(identity.fingerprint));
 });
 
+Deno.test("docs/protocol.md lists the codes of BYE and ABORT", () => {
+  for (const code of [...Object.values(EndCode), ...Object.values(OriginProblem)]) {
+    assert.ok(doc.includes(`| \`${code}\``), code);
+  }
+});
+
 Deno.test("docs/protocol.md shows the HTTP/3 settings, a close, and the names both transports use", () => {
   shows(encodeSettings(OUR_SETTINGS), "the settings");
   shows(encodeCloseCapsule({ code: 4242, reason: "bye!" }), "a close");
-  for (const name of [QMUX_SUBPROTOCOL, SESSION_PATH, ...Object.values(EndCode)]) assert.ok(doc.includes(name), name);
+  for (const name of [QMUX_SUBPROTOCOL, SESSION_PATH]) assert.ok(doc.includes(`\`${name}\``), name);
 });
