@@ -15,7 +15,7 @@ const direct = complianceCases("h3", async () => {
       await close();
     },
   };
-}, CAPABILITIES);
+}, { ...CAPABILITIES, losesPaths: false });
 
 const linked = complianceCases("h3 over a path that can be lost", async () => {
   let link: UdpLink | undefined;
