@@ -184,6 +184,8 @@ export const API_BODY_DISCARD_MAX_BYTES = 1 * MiB;
 export const API_TIMEOUT_MS = 10 * SECOND;
 /** An edge that was not heard of for this long is not handed to agents. */
 export const EDGE_TTL_MS = 90 * SECOND;
+/** Events that wait until a relay has said that it is ready: agents that were quicker to come back. */
+export const EARLY_EVENTS_MAX = 1000;
 /** The file of the key that a service and its edges share: 43 characters and a line end. */
 export const SERVICE_KEY_MAX_BYTES = 1 * KiB;
 /** How often an edge says that it is there. */
@@ -219,6 +221,10 @@ export const REGISTRATION_BUCKETS_MAX = 20_000;
 export const KNOWN_NAMES_MAX = 20_000;
 /** Parts of the index of registered names. Fixed: another number would lose the index. */
 export const NAME_INDEX_PARTS = 16;
+/** workerd reads this much of a body that the Worker does not want before it closes the connection. */
+export const WORKER_BODY_GRACE_BYTES = 64 * KiB;
+/** Larger bodies wait this long for the Worker's refusal: sent at once they could cost the visitor the answer. */
+export const WORKER_REFUSAL_MS = 200;
 /** workerd must be listening by then. It takes 20-80 ms; a machine that swaps takes longer. */
 export const WORKERD_START_TIMEOUT_MS = 30 * SECOND;
 /** workerd ends within this after a polite signal, or is killed: it waits 15 s for connections that have said nothing. */

@@ -65,7 +65,7 @@ async function startDeno(deno) {
     ...argv,
   ], {
     stdio: ["inherit", "inherit", "inherit", "ipc"],
-    env: { ...process.env, DENO_NO_UPDATE_CHECK: "1" },
+    env: runtimeEnv(),
     windowsHide: true,
   });
 
@@ -92,6 +92,17 @@ async function startDeno(deno) {
   child.on("exit", (code, signal) => {
     process.exit(code ?? 128 + constants.signals[signal ?? "SIGKILL"]);
   });
+}
+
+/** The environment of the runtime itself; what of it the agent may see is up to the fence. */
+function runtimeEnv() {
+  const env = { ...process.env, DENO_NO_UPDATE_CHECK: "1" };
+  // Deno's own name for it: seeing the other one, its node:https wants a permission that cannot be granted by itself.
+  if (env.NODE_EXTRA_CA_CERTS) {
+    env.DENO_CERT ||= env.NODE_EXTRA_CA_CERTS;
+    delete env.NODE_EXTRA_CA_CERTS;
+  }
+  return env;
 }
 
 async function startNode() {

@@ -43,6 +43,9 @@ const UNTRUSTED = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ]);
 
+/** Codes of node:http for a head that HTTP/1.1 cannot carry: the request is at fault, not the origin. */
+const UNFIT = new Set(["ERR_INVALID_CHAR", "ERR_INVALID_HTTP_TOKEN", "ERR_UNESCAPED_CHARACTERS"]);
+
 /** What an exchange is made of. */
 export interface ExchangeParts {
   open(): ClientRequest;
@@ -82,9 +85,10 @@ export class OriginExchange implements RequestSink {
     try {
       request = this.#parts.open();
     } catch (error) {
-      // A head that HTTP/1.1 cannot carry: the request is at fault, not the origin.
       this.#over = true;
-      queueMicrotask(() => this.#responder.abort("bad-request", String((error as Error).message)));
+      const { code = "", message } = error as Error & { code?: string };
+      const problem = UNFIT.has(code) ? "bad-request" : OriginProblem.FAILED;
+      queueMicrotask(() => this.#responder.abort(problem, message));
       return;
     }
     this.#request = request;

@@ -1,7 +1,13 @@
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { forwardRequestHeaders, forwardResponseHeaders, type VisitorFacts } from "../../shared/http/forward.ts";
+import {
+  forwardRequestHeaders,
+  forwardResponseHeaders,
+  hasBody,
+  type VisitorFacts,
+} from "../../shared/http/forward.ts";
 import { EDGE_KEY_HEADER, VISITOR_HEADER } from "../../shared/internal_headers.ts";
+import { WORKER_BODY_GRACE_BYTES, WORKER_REFUSAL_MS } from "../../shared/limits.ts";
 import { sendProblem, writeProblem } from "./send_problem.ts";
 import type { ServiceAddress } from "./service_client.ts";
 import { originForm, rawHead } from "./visit.ts";
@@ -18,30 +24,34 @@ export class WorkerPass {
   request(req: IncomingMessage, res: ServerResponse, visitor: VisitorFacts): void {
     const at = this.#worker.url();
     if (at === undefined) return sendProblem(req, res, "unavailable", undefined);
-    const out = http.request({
-      ...this.#options(req, at, visitor, false),
-      agent: this.#agent,
-    });
+    const out = http.request({ ...this.#options(req, at, visitor, false), agent: this.#agent });
+    const sendBody = () => {
+      clearTimeout(timer);
+      if (req.headers.expect !== undefined) res.writeContinue();
+      req.pipe(out);
+    };
+    // The Worker closes the connection on a body that it does not want, and its answer may be lost with it.
+    const timer = mayBeRefused(req) ? setTimeout(sendBody, WORKER_REFUSAL_MS) : undefined;
+    if (timer === undefined) sendBody();
+    else out.flushHeaders();
     out.on("error", () => {
       if (res.headersSent) res.destroy();
       else sendProblem(req, res, "unavailable", undefined);
     });
     out.on("response", (answer) => {
-      res.writeHead(
-        answer.statusCode ?? 502,
-        answer.statusMessage,
-        forwardResponseHeaders(answer.rawHeaders, false),
-      );
+      clearTimeout(timer);
+      const headers = forwardResponseHeaders(answer.rawHeaders, false);
+      res.writeHead(answer.statusCode ?? 502, answer.statusMessage, headers);
       answer.on("error", () => res.destroy());
       answer.on("aborted", () => res.destroy());
       answer.pipe(res);
     });
     res.on("error", () => {});
     res.on("close", () => {
-      if (!res.writableFinished) out.destroy();
+      clearTimeout(timer);
+      if (!res.writableFinished || !out.writableFinished) out.destroy();
     });
     req.on("error", () => out.destroy());
-    req.pipe(out);
   }
 
   upgrade(req: IncomingMessage, socket: Duplex, early: Uint8Array, visitor: VisitorFacts): void {
@@ -49,8 +59,13 @@ export class WorkerPass {
     const at = this.#worker.url();
     if (at === undefined) return writeProblem(req, socket, "unavailable", undefined);
     const out = http.request({ ...this.#options(req, at, visitor, true), agent: false });
-    out.on("error", () => writeProblem(req, socket, "unavailable", undefined));
+    let answered = false;
+    out.on("error", () => {
+      if (answered) socket.destroy();
+      else writeProblem(req, socket, "unavailable", undefined);
+    });
     out.on("upgrade", (answer, far, first) => {
+      answered = true;
       socket.write(rawHead(101, "Switching Protocols", forwardResponseHeaders(answer.rawHeaders, true)));
       far.on("error", () => socket.destroy());
       far.on("close", () => socket.destroy());
@@ -61,6 +76,7 @@ export class WorkerPass {
       socket.pipe(far);
     });
     out.on("response", (answer) => {
+      answered = true;
       const headers = [...forwardResponseHeaders(answer.rawHeaders, false), "Connection", "close"];
       socket.write(rawHead(answer.statusCode ?? 502, answer.statusMessage ?? "", headers));
       answer.on("error", () => socket.destroy());
@@ -82,7 +98,7 @@ export class WorkerPass {
       path: originForm(req.url ?? "/"),
       setHost: false,
       headers: [
-        ...forwardRequestHeaders(req.rawHeaders, visitor, upgrade),
+        ...withoutExpect(forwardRequestHeaders(req.rawHeaders, visitor, upgrade)),
         EDGE_KEY_HEADER,
         this.#worker.key,
         VISITOR_HEADER,
@@ -90,4 +106,16 @@ export class WorkerPass {
       ],
     };
   }
+}
+
+/** True for a body that the Worker may refuse to read to its end. */
+function mayBeRefused(req: IncomingMessage): boolean {
+  if (!hasBody(req.rawHeaders)) return false;
+  const length = Number(req.headers["content-length"] ?? Infinity);
+  return length > WORKER_BODY_GRACE_BYTES || req.headers.expect !== undefined;
+}
+
+/** Without `Expect`, which the Worker does not know: `100 Continue` is said here. */
+function withoutExpect(headers: readonly string[]): string[] {
+  return headers.filter((_, i) => headers[i - i % 2]!.toLowerCase() !== "expect");
 }

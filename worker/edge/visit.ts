@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { nextTick } from "node:process";
 import { errorCode } from "../../shared/errors.ts";
 import {
@@ -139,10 +140,14 @@ class Visit implements ResponseSink {
 
   /** Ends the transfer in a way that no visitor takes for its end. */
   #breakOff(): void {
-    const socket = this.#req.socket;
-    // Where neither a length nor chunks tell the end, only a reset differs from it. TLS has a goodbye of its own.
-    if (!this.#framed && !("encrypted" in socket)) socket.resetAndDestroy();
-    else this.#res.destroy();
+    if (this.#framed) {
+      this.#res.destroy();
+      return;
+    }
+    // Where neither a length nor chunks tell the end, only a reset differs from it: of the socket below TLS, if any,
+    // as TLS would say goodbye.
+    const socket = this.#req.socket as Socket & { readonly _parent?: Socket };
+    (socket._parent ?? socket).resetAndDestroy();
   }
 }
 
