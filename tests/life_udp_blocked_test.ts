@@ -59,7 +59,8 @@ Deno.test({
         });
         assert.equal(path.transport, "qmux");
         assert.match(path.fallback, /no answer over UDP/);
-        assert.match(first.process.errors, /warning: No answer over UDP: .*WebSocket.*\n.*Let UDP out/);
+        const warning = /warning: No answer over UDP: .*WebSocket.*\n.*Let UDP out/;
+        await eventually("the warning", () => warning.test(first.process.errors));
         await eventually("the page", async () => await page(network, first) === "a page behind a router");
         assert.equal(
           (await relay.process.event("attached", { match: ({ transport }) => transport === "qmux" })).shares,
@@ -73,7 +74,7 @@ Deno.test({
         const path = await share.process.event("path");
         assert.equal(path.transport, "qmux");
         assert.match(path.fallback, /no answer over UDP/);
-        assert.match(share.process.errors, /warning: No answer over UDP/);
+        await eventually("the warning", () => /warning: No answer over UDP/.test(share.process.errors));
         assert.equal(await page(network, share), "a page behind a router");
       });
 
