@@ -7,15 +7,17 @@ import type { FrontTls } from "../../worker/edge/http_front.ts";
 import type { CommandContext } from "../cli/context.ts";
 import type { EdgeOptions, RelayOptions, TlsFiles } from "../cli/options.ts";
 import { startService } from "./service.ts";
-import { reportService } from "./service_report.ts";
+import { ServiceReport } from "./service_report.ts";
 
 /**
  * `spanway relay`: the share service on this machine, until the signal aborts.
  * @throws {SpanwayError}
  */
 export async function runRelay(options: RelayOptions, { output, signal }: CommandContext): Promise<void> {
+  needDeno();
   const tls = await readTls(options.tls);
-  const service = await startService({ ...options, tls, tell: reportService(output) });
+  const report = new ServiceReport(output);
+  const service = await startService({ ...options, tls, tell: report.tell });
   output.event("ready", { url: service.url.origin, region: options.region });
   output.line();
   output.pairs([
@@ -27,6 +29,7 @@ export async function runRelay(options: RelayOptions, { output, signal }: Comman
   output.line();
   output.note(`In another terminal: spanway share 3000${relayFlag(service.url)}. Ctrl-C stops the service.`);
   output.line();
+  report.ready();
   await aborted(signal);
   await service.stop();
   output.event("closed", { reason: "interrupted" });
@@ -37,8 +40,10 @@ export async function runRelay(options: RelayOptions, { output, signal }: Comman
  * @throws {SpanwayError}
  */
 export async function runEdge(options: EdgeOptions, { output, signal, home }: CommandContext): Promise<void> {
+  needDeno();
   const tls = await readTls(options.tls);
   const control = options.control;
+  const report = new ServiceReport(output);
   const edge = await Edge.start({
     id: options.region,
     region: options.region,
@@ -48,7 +53,7 @@ export async function runEdge(options: EdgeOptions, { output, signal, home }: Co
     service: { url: () => control, key: options.serviceKey },
     workerComesBy: "front",
     certificateDir: join(home.dir, "edge"),
-    tell: reportService(output),
+    tell: report.tell,
   });
   output.event("ready", { url: edge.url.origin, region: options.region });
   output.line();
@@ -58,6 +63,7 @@ export async function runEdge(options: EdgeOptions, { output, signal, home }: Co
     ["Listening", `${options.listen.host}, port ${edge.url.port || "443"} (TCP for visitors, UDP for agents)`],
   ]);
   output.line();
+  report.ready();
   await aborted(signal);
   await edge.close();
   output.event("closed", { reason: "interrupted" });
@@ -74,6 +80,14 @@ async function serviceDomain(control: URL): Promise<string> {
   }
   throw new ServiceError("unavailable", `There is no spanway service at ${control.origin}.`, {
     hint: "Check the address given with --control.",
+  });
+}
+
+/** @throws {SpanwayError} `needs-deno`: only that runtime can listen for QUIC */
+export function needDeno(): void {
+  if ("Deno" in globalThis) return;
+  throw new SpanwayError("needs-deno", "A relay runs on Deno only, and this is Node.", {
+    hint: "Unset SPANWAY_RUNTIME, and install spanway without --omit=optional so that Deno comes along.",
   });
 }
 

@@ -2,6 +2,7 @@ import type { CommandContext } from "../cli/context.ts";
 import type { UpOptions } from "../cli/options.ts";
 import { shareTarget } from "../share/run_share.ts";
 import { listenerTarget, type OpenTarget, openTarget } from "../target/open_target.ts";
+import { needDeno } from "./run_relay.ts";
 import { startService } from "./service.ts";
 
 /**
@@ -10,6 +11,7 @@ import { startService } from "./service.ts";
  * @throws {SpanwayError}
  */
 export async function runUp(options: UpOptions, context: CommandContext): Promise<void> {
+  needDeno();
   const { output } = context;
   const target = await open(options, context.home.dir);
   try {

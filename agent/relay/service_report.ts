@@ -1,9 +1,30 @@
+import { EARLY_EVENTS_MAX } from "../../shared/limits.ts";
 import type { Output } from "../cli/output.ts";
 import type { ServiceEvent } from "./service.ts";
 
-/** Says what happens in a service, to people and to programs. */
-export function reportService(output: Output): (event: ServiceEvent) => void {
-  return (event) => {
+/** Says what happens in a service, to people and to programs, from the moment on that it was said to be ready. */
+export class ServiceReport {
+  readonly #output: Output;
+  /** Agents may be back before the relay has told that it is; undefined once it has. */
+  #early: ServiceEvent[] | undefined = [];
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  /** The first line has been written: now the others. */
+  ready(): void {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const event of early) this.tell(event);
+  }
+
+  readonly tell = (event: ServiceEvent): void => {
+    const output = this.#output;
+    if (this.#early !== undefined) {
+      if (this.#early.length < EARLY_EVENTS_MAX) this.#early.push(event);
+      return;
+    }
     switch (event.event) {
       case "attached": {
         const { name, session } = event.share;

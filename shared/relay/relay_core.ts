@@ -49,8 +49,8 @@ export const EndCode = {
 } as const;
 
 /**
- * Takes agent sessions, admits them, keeps the shares attached, and ends them. Runs in the edge (WebTransport and QMux)
- * and in a Share object (QMux) alike.
+ * Takes agent sessions, admits them, keeps the shares attached, and ends them. Platform-neutral: it knows sessions, not
+ * what carries them.
  */
 export class RelayCore {
   readonly registry = new Registry();

@@ -56,7 +56,7 @@ export interface Bye {
 
 export type ControlMessage = Hello | Welcome | Refuse | Ping | Pong | Bye;
 
-/** What a stream carries: its first bytes. Unknown kinds are refused with ABORT `unsupported`. */
+/** What a stream carries: its first bytes. A stream of an unknown kind is closed. */
 export interface StreamHeader {
   readonly k: "http";
 }

@@ -30,6 +30,12 @@ edges.get("/:id/shares/:name", async (c) => {
   return c.json(found);
 });
 
+edges.delete("/:id", async (c) => {
+  const instance = textField(await readObject(c.req.raw), "instance");
+  await edgesObject(c.env.env).remove(parseEdgeId(c.req.param("id")), instance);
+  return c.body(null, 204);
+});
+
 edges.post("/:id/attach", async (c) => {
   const { env, settings } = c.env;
   const id = parseEdgeId(c.req.param("id"));

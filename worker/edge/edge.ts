@@ -136,7 +136,7 @@ export class Edge {
 
   /** Tells the agents to come back later and closes everything. Idempotent. */
   async close(): Promise<void> {
-    this.#registrar.stop();
+    await this.#registrar.stop();
     for (const timer of this.#timers) clearInterval(timer);
     await this.#core.close();
     this.#internal.close();
@@ -155,7 +155,7 @@ export class Edge {
       : `http://127.0.0.1:${(await this.#internal.listen("127.0.0.1")).port}`;
     this.#timers.push(setInterval(() => this.#sweep(), EDGE_SWEEP_MS));
     this.#timers.push(setInterval(() => void this.#renewCertificate(), CERTIFICATE_CHECK_MS));
-    void this.#registrar.now();
+    if (this.#options.service.url() !== undefined) void this.#registrar.now();
   }
 
   #listenQuic(hostname: string, port: number): H3Server {

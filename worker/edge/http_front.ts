@@ -16,6 +16,7 @@ import {
 import type { ProblemCode } from "../../shared/problem/catalogue.ts";
 import { shareProblem } from "../../shared/problem/problem.ts";
 import { type StallBounds, StallWatch } from "./stall_watch.ts";
+import { answerEmptyWrites } from "./tls_empty_write.ts";
 
 /** Where the front hands over what it has received. */
 export interface FrontHandlers {
@@ -131,6 +132,7 @@ export class HttpFront {
   #listen(): void {
     this.#server.on("connection", (socket: Socket) => this.#admit(socket));
     this.#server.on("secureConnection", (socket: Socket) => {
+      answerEmptyWrites(socket);
       const peer = peerOf(socket);
       if (this.#sockets.has(peer)) this.#outlets.set(peer, socket);
     });

@@ -36,9 +36,11 @@ export class Registrar {
     if (!this.#stopped) this.#timer = setTimeout(() => void this.now(), next);
   }
 
-  stop(): void {
+  /** Takes the edge off the service's list, if it is on it: agents would try it in vain. Never rejects. */
+  async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
+    if (this.#known) await this.#client.unregister(this.#describe().instance).catch(() => {});
   }
 
   #change(known: boolean, problem: string | undefined): void {

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { ServiceError, type ServiceErrorCode, TicketError, type TicketErrorCode } from "../../shared/errors.ts";
-import { API_BODY_MAX_BYTES, API_TIMEOUT_MS } from "../../shared/limits.ts";
+import { API_BODY_MAX_BYTES, API_TIMEOUT_MS, GOODBYE_TIMEOUT_MS } from "../../shared/limits.ts";
 
 /** Where the service's Worker answers. */
 export interface ServiceAddress {
@@ -45,6 +45,11 @@ export class ServiceClient {
     await this.#call("PUT", "", registration);
   }
 
+  /** Takes the registration of this boot back. @throws {ServiceError} */
+  async unregister(instance: string): Promise<void> {
+    await this.#call("DELETE", "", { instance }, GOODBYE_TIMEOUT_MS);
+  }
+
   /** @throws {ServiceError | TicketError} */
   async attach(instance: string, name: string, ticket: Uint8Array): Promise<Attachment> {
     const answer = await this.#call("POST", "/attach", {
@@ -61,7 +66,7 @@ export class ServiceClient {
     await this.#call("POST", "/detach", { instance, name, session });
   }
 
-  async #call(method: string, path: string, body: unknown): Promise<unknown> {
+  async #call(method: string, path: string, body: unknown, timeoutMs = API_TIMEOUT_MS): Promise<unknown> {
     let status: number;
     let answer: unknown;
     try {
@@ -71,7 +76,7 @@ export class ServiceClient {
         method,
         headers: { authorization: `Bearer ${this.#service.key}`, "content-type": "application/json" },
         body: JSON.stringify(body),
-        signal: AbortSignal.timeout(API_TIMEOUT_MS),
+        signal: AbortSignal.timeout(timeoutMs),
       });
       status = response.status;
       const text = await response.text();

@@ -57,6 +57,11 @@ export class EdgeRegistry {
     return { edge, forgotten };
   }
 
+  /** Forgets this boot of an edge. False when it is not known, or another boot is. */
+  remove(id: string, instance: string): boolean {
+    return this.#edges.get(id)?.instance === instance && this.#edges.delete(id);
+  }
+
   /** The edges that are there, in a stable order. */
   live(now: number): KnownEdge[] {
     return [...this.#edges.values()].filter((edge) => alive(edge, now)).sort((a, b) => (a.id < b.id ? -1 : 1));

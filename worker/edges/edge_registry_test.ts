@@ -75,3 +75,13 @@ Deno.test("an IPv6 user cannot take one bucket per address of his network", () =
   assert.equal(addressGroup("::1"), "0:0:0:0::/64");
   assert.equal(addressGroup("fe80::1%eth0"), "fe80:0:0:0::/64");
 });
+
+Deno.test("an edge that says goodbye is forgotten, unless another boot of it has reported since", () => {
+  const registry = new EdgeRegistry([]);
+  registry.report("a", report("one"), NOW);
+  assert.equal(registry.remove("a", "two"), false);
+  assert.equal(registry.live(NOW).length, 1);
+  assert.equal(registry.remove("a", "one"), true);
+  assert.deepEqual(registry.live(NOW), []);
+  assert.equal(registry.remove("a", "one"), false);
+});

@@ -53,6 +53,11 @@ export class Edges extends DurableObject<Env> {
     return { ok: true, value: undefined };
   }
 
+  /** An edge says goodbye. */
+  async remove(id: string, instance: string): Promise<void> {
+    if (this.#registry.remove(id, instance)) await this.ctx.storage.delete(PREFIX + id);
+  }
+
   /** The edges that are there. */
   live(): KnownEdge[] {
     return this.#registry.live(Date.now());
