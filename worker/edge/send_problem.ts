@@ -5,22 +5,22 @@ import type { ProblemCode } from "../../shared/problem/catalogue.ts";
 import { type ProblemResponse, shareProblem } from "../../shared/problem/problem.ts";
 
 /** How the codes of our errors and of an agent's ABORT look to a visitor. Anything else is a failed origin. */
-const CODES: Readonly<Record<string, ProblemCode>> = {
-  "origin-refused": "origin-refused",
-  "origin-failed": "origin-failed",
-  "origin-timeout": "origin-timeout",
-  "origin-certificate": "origin-certificate",
-  "too-busy": "too-busy",
-  "too-many-streams": "too-busy",
-  "bad-request": "bad-request",
-  "headers-too-large": "headers-too-large",
-  "share-away": "share-away",
-  "session-closed": "share-away",
-  "stream-cut": "share-away",
-  "share-expired": "share-expired",
-  "share-ended": "share-ended",
-  "unavailable": "unavailable",
-};
+const CODES: ReadonlyMap<string, ProblemCode> = new Map([
+  ["origin-refused", "origin-refused"],
+  ["origin-failed", "origin-failed"],
+  ["origin-timeout", "origin-timeout"],
+  ["origin-certificate", "origin-certificate"],
+  ["too-busy", "too-busy"],
+  ["too-many-streams", "too-busy"],
+  ["bad-request", "bad-request"],
+  ["headers-too-large", "headers-too-large"],
+  ["share-away", "share-away"],
+  ["session-closed", "share-away"],
+  ["stream-cut", "share-away"],
+  ["share-expired", "share-expired"],
+  ["share-ended", "share-ended"],
+  ["unavailable", "unavailable"],
+]);
 
 /** Answers a request with a problem page. Does nothing when an answer has begun. */
 export function sendProblem(req: IncomingMessage, res: ServerResponse, code: string, share: string | undefined): void {
@@ -40,6 +40,6 @@ export function writeProblem(req: IncomingMessage, socket: Duplex, code: string,
 }
 
 function answerFor(req: IncomingMessage, code: string, share: string | undefined): ProblemResponse {
-  const known = CODES[code] ?? "origin-failed";
+  const known = CODES.get(code) ?? "origin-failed";
   return shareProblem(known, { method: req.method ?? "GET", accept: req.headers.accept }, share);
 }
