@@ -3,10 +3,13 @@ import assert from "node:assert/strict";
 import { DATA_FRAME_MAX_BYTES, HTTP_HEAD_MAX_BYTES } from "../shared/limits.ts";
 import { secureRandom, seededRandom } from "../shared/random.ts";
 import type { BidiStream } from "../shared/transport/transport.ts";
+import { ByteReader } from "../shared/wire/byte_reader.ts";
 import { encodeCbor } from "../shared/wire/cbor.ts";
+import { readStreamHeader } from "../shared/wire/control.ts";
 import { encodeFrame, FrameType } from "../shared/wire/frame.ts";
+import { FrameReader } from "../shared/wire/frame_reader.ts";
 import { encodeVarint } from "../shared/wire/varint.ts";
-import { type Attached, Device } from "./support/agents.ts";
+import { type Attached, Device, dialEdge, dialEdgeOverWebSocket } from "./support/agents.ts";
 import { answerOf, untilAnswer } from "./support/life.ts";
 import { memoryOf } from "./support/spanway.ts";
 import { world } from "./support/shared_world.ts";
@@ -43,8 +46,8 @@ class FoulAgent implements Disposable {
     void this.#serve();
   }
 
-  static async attach(): Promise<FoulAgent> {
-    return new FoulAgent(await (await Device.of(it.relay)).attach());
+  static async attach(dial: typeof dialEdge = dialEdge): Promise<FoulAgent> {
+    return new FoulAgent(await (await Device.of(it.relay)).attach(undefined, dial));
   }
 
   async #serve(): Promise<void> {
@@ -58,10 +61,12 @@ class FoulAgent implements Disposable {
   async #answer({ readable, writable }: BidiStream): Promise<void> {
     const writer = writable.getWriter();
     writer.closed.catch(() => {});
-    const reader = readable.getReader();
+    const bytes = new ByteReader(readable);
     try {
-      // The head of a visitor's request comes at once with the stream; one answer per piece that is read.
-      while (!(await reader.read()).done) {
+      await readStreamHeader(bytes);
+      const frames = new FrameReader(bytes);
+      for (let frame = await frames.next(); frame !== undefined; frame = await frames.next()) {
+        if (frame.type !== FrameType.END) continue;
         await this.next({
           send: async (...parts) => {
             for (const part of parts) await writer.write(part);
@@ -114,17 +119,19 @@ const WITHOUT_HEAD: readonly [what: string, foul: Foul][] = [
   }],
 ];
 
-Deno.test("answers without a sound head give visitors an error page", async () => {
-  using agent = await FoulAgent.attach();
-  for (const [what, foul] of WITHOUT_HEAD) {
-    agent.next = foul;
-    const { status, headers, body } = await within(visit(agent.attached.place, "/"), what);
-    assert.ok(status === 502 || status === 503, `${what}: ${status} ${body}`);
-    assert.ok(headers["x-spanway-problem"] !== undefined, what);
-    assert.doesNotMatch(body.toString(), /at .*\.ts:\d+|Error:/, what);
-    // The session goes on: the next honest answer arrives.
-    agent.next = ({ send }) => send(head(200), data("fair"), end);
-    assert.equal((await within(visit(agent.attached.place, "/"), `after ${what}`)).body.toString(), "fair", what);
+Deno.test("answers without a sound head give visitors an error page, over WebTransport and WebSocket", async () => {
+  for (const dial of [dialEdge, dialEdgeOverWebSocket]) {
+    using agent = await FoulAgent.attach(dial);
+    for (const [what, foul] of WITHOUT_HEAD) {
+      agent.next = foul;
+      const { status, headers, body } = await within(visit(agent.attached.place, "/"), what);
+      assert.ok(status === 502 || status === 503, `${what}: ${status} ${body}`);
+      assert.ok(headers["x-spanway-problem"] !== undefined, what);
+      assert.doesNotMatch(body.toString(), /at .*\.ts:\d+|Error:/, what);
+      // The session goes on: the next honest answer arrives.
+      agent.next = ({ send }) => send(head(200), data("fair"), end);
+      assert.equal((await within(visit(agent.attached.place, "/"), `after ${what}`)).body.toString(), "fair", what);
+    }
   }
 });
 
@@ -145,27 +152,29 @@ const BEHIND_HEAD: readonly [what: string, foul: Foul][] = [
 ];
 
 Deno.test("answers that go wrong behind their head are broken transfers, not clean ends", async () => {
-  using agent = await FoulAgent.attach();
-  for (const [what, foul] of BEHIND_HEAD) {
-    agent.next = foul;
-    const outcome = await within(
-      answerTo(open(agent.attached.place, "/").end()).then(
-        ({ status, body }) => `${status} ${body}`,
-        () => "broken",
-      ),
-      what,
-    );
-    // What exceeds the announced length may be cut off: the visitor has all that it waits for.
-    assert.ok(outcome === "broken" || (what.startsWith("more") && outcome === "200 half"), `${what}: ${outcome}`);
-    agent.next = ({ send }) => send(head(200), data("fair"), end);
-    assert.equal((await within(visit(agent.attached.place, "/"), `after ${what}`)).body.toString(), "fair", what);
+  for (const dial of [dialEdge, dialEdgeOverWebSocket]) {
+    using agent = await FoulAgent.attach(dial);
+    for (const [what, foul] of BEHIND_HEAD) {
+      agent.next = foul;
+      const outcome = await within(
+        answerTo(open(agent.attached.place, "/").end()).then(
+          ({ status, body }) => `${status} ${body}`,
+          () => "broken",
+        ),
+        what,
+      );
+      // What exceeds the announced length may be cut off: the visitor has all that it waits for.
+      assert.ok(outcome === "broken" || (what.startsWith("more") && outcome === "200 half"), `${what}: ${outcome}`);
+      agent.next = ({ send }) => send(head(200), data("fair"), end);
+      assert.equal((await within(visit(agent.attached.place, "/"), `after ${what}`)).body.toString(), "fair", what);
+    }
   }
 });
 
 Deno.test("foul answers are counted", async () => {
   // More than one per kind above: announcements that exceed their bound, garbage, frames out of order.
-  const { count } = await refused(it.relay, "foul-answer", 25);
-  assert.ok(count <= WITHOUT_HEAD.length + BEHIND_HEAD.length);
+  const { count } = await refused(it.relay, "foul-answer", 50);
+  assert.ok(count <= 2 * (WITHOUT_HEAD.length + BEHIND_HEAD.length));
 });
 
 Deno.test("nothing of an answer falls into the next one on a visitor's connection", async () => {

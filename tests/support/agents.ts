@@ -53,9 +53,9 @@ export class Device {
   }
 
   /** Registers and attaches. */
-  async attach(name?: string): Promise<Attached> {
+  async attach(name?: string, dial: typeof dialEdge = dialEdge): Promise<Attached> {
     const registration = await this.register(name);
-    const session = await dialEdge(registration.edges[0]!);
+    const session = await dial(registration.edges[0]!);
     const control = await this.hello(session, registration.name);
     const place = { host: `${registration.name}.${this.#relay.host}`, port: Number(this.#relay.port) };
     return { name: registration.name, session, control, place, [Symbol.dispose]: () => session.close() };
