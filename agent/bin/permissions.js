@@ -89,7 +89,7 @@ export function permissionFlags(argv, at) {
 }
 
 /**
- * The shared folder, when the target is one.
+ * The shared folder, when the target is one. (A file may be looked at, so that the agent can say that it is no folder.)
  * @param {string | undefined} target
  * @param {string} cwd
  */
@@ -97,7 +97,8 @@ function folder(target, cwd) {
   if (!target) return [];
   const path = resolve(cwd, target);
   try {
-    return statSync(path).isDirectory() ? [path] : [];
+    statSync(path);
+    return [path];
   } catch {
     return [];
   }

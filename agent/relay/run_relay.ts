@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ServiceError, SpanwayError } from "../../shared/errors.ts";
+import { COMMAND } from "../command_name.ts";
 import { API_TIMEOUT_MS } from "../../shared/limits.ts";
 import { Edge } from "../../worker/edge/edge.ts";
 import type { FrontTls } from "../../worker/edge/http_front.ts";
@@ -27,12 +28,19 @@ export async function runRelay(options: RelayOptions, { output, signal }: Comman
     ["State", options.dataDir],
   ]);
   output.line();
-  output.note(`In another terminal: spanway share 3000${relayFlag(service.url)}. Ctrl-C stops the service.`);
+  output.note(`In another terminal: ${COMMAND} share 3000${relayFlag(service.url)}. Ctrl-C stops the service.`);
+  if (options.domain === "localhost" && !isLoopback(options.listen.host)) {
+    output.warn(
+      "Others reach this relay, but not its shares: *.localhost leads everybody to their own machine.",
+      "Give a name under which they find this machine: --domain NAME (see the README on teams).",
+    );
+  }
   output.line();
   report.ready();
   await aborted(signal);
   await service.stop();
   output.event("closed", { reason: "interrupted" });
+  output.line("The share service has stopped.");
 }
 
 /**
@@ -89,6 +97,10 @@ export function needDeno(): void {
   throw new SpanwayError("needs-deno", "A relay runs on Deno only, and this is Node.", {
     hint: "Unset SPANWAY_RUNTIME, and install spanway without --omit=optional so that Deno comes along.",
   });
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
 /** What to add to a command so that it finds this service; nothing for the default one. */

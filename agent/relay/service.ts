@@ -3,6 +3,7 @@ import { Edge, type EdgeEvent } from "../../worker/edge/edge.ts";
 import type { FrontTls } from "../../worker/edge/http_front.ts";
 import { startWorkerd } from "../../worker/host/workerd.ts";
 import { VERSION } from "../version.ts";
+import { lockData } from "./data_lock.ts";
 import { serviceKey } from "./service_key.ts";
 
 export interface ServiceOptions {
@@ -34,8 +35,24 @@ export interface Service {
  * @throws {SpanwayError} `listen-failed`, `workerd-missing`, `workerd-failed`, and those of the data directory
  */
 export async function startService(options: ServiceOptions): Promise<Service> {
-  const { dataDir, domain, region, listen, tls, tell } = options;
-  const key = await serviceKey(dataDir);
+  const key = await serviceKey(options.dataDir);
+  const unlock = await lockData(options.dataDir);
+  try {
+    const { url, stop } = await start(options, key);
+    return {
+      url,
+      async stop() {
+        await stop();
+        await unlock();
+      },
+    };
+  } catch (error) {
+    await unlock();
+    throw error;
+  }
+}
+
+async function start({ dataDir, domain, region, listen, tls, tell }: ServiceOptions, key: string): Promise<Service> {
   let worker: URL | undefined;
   const edge = await Edge.start({
     id: region,

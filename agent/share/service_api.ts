@@ -7,6 +7,7 @@ import {
   type TicketErrorCode,
 } from "../../shared/errors.ts";
 import type { Identity } from "../../shared/identity.ts";
+import { COMMAND } from "../command_name.ts";
 import { API_BODY_MAX_BYTES, API_TIMEOUT_MS } from "../../shared/limits.ts";
 import type { RandomBytes } from "../../shared/random.ts";
 import { signTicket, type TicketRole } from "../../shared/ticket/ticket.ts";
@@ -124,7 +125,8 @@ export class ServiceApi {
       text = await response.text();
     } catch (cause) {
       throw new ServiceError("unavailable", `The share service at ${this.#options.relay.origin} does not answer.`, {
-        hint: "Start one with `spanway relay`, or name another with --relay URL or SPANWAY_RELAY.",
+        hint: `Start one with \`${COMMAND} relay\`, or check the address (http or https?) given with --relay or ` +
+          "SPANWAY_RELAY.",
         cause,
       });
     }
@@ -146,9 +148,12 @@ function parseJson(text: string): unknown {
 function toError(status: number, answer: unknown, relay: string): SpanwayError {
   const error = (answer as { error?: { code?: unknown; message?: unknown; hint?: unknown } } | undefined)?.error;
   if (typeof error?.code !== "string" || typeof error.message !== "string") {
-    return new ServiceError("unavailable", `The share service at ${relay} answered ${status}.`, {
-      hint: "It may be restarting; check the address given with --relay or SPANWAY_RELAY.",
-    });
+    const hint = "Check the address given with --relay or SPANWAY_RELAY.";
+    return status >= 500
+      ? new ServiceError("unavailable", `The share service at ${relay} answered ${status}.`, {
+        hint: `It may be restarting. ${hint}`,
+      })
+      : new ServiceError("unavailable", `There is no spanway service at ${relay}.`, { hint });
   }
   const options = typeof error.hint === "string" ? { hint: error.hint } : {};
   return error.code.startsWith("ticket-")

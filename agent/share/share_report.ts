@@ -44,7 +44,7 @@ export class ShareReport {
         return;
       case "lost":
         output.event("path", { state: "lost", code: event.code, message: event.message, retryInMs: event.retryInMs });
-        output.warn(`${event.message} Trying again in ${(event.retryInMs / 1000).toFixed(1)} s.`);
+        output.warn(`${lossText(event)} Trying again in ${(event.retryInMs / 1000).toFixed(1)} s.`);
         return;
     }
   }
@@ -56,7 +56,7 @@ export class ShareReport {
       method: record.method,
       path: record.path,
       status: record.status,
-      ms: record.ms,
+      ms: Math.round(record.ms * 1000) / 1000,
       bytesIn: record.bytesIn,
       bytesOut: record.bytesOut,
       ...(record.error === undefined ? {} : { note: record.error }),
@@ -96,7 +96,7 @@ export class ShareReport {
     const pairs: Pair[] = [
       ["URL", url, output.colors.cyan],
       ["Shared", this.#target.label],
-      ["Until", `${until.toLocaleTimeString()} (${formatDuration(this.#options.expires)} from now)`],
+      ["Until", `${untilText(until)} (${formatDuration(this.#options.expires)} from now)`],
     ];
     const ports = (protocol: string) =>
       this.#target.found.filter((server) => server.protocol === protocol).map(({ host, port }) => hostPort(host, port));
@@ -110,8 +110,25 @@ export class ShareReport {
     if (!this.#target.listening) {
       output.warn(`Nothing answers at ${this.#target.label} yet.`, "Visitors see an error page until it does.");
     }
-    output.note("Anyone with the URL can open it. Ctrl-C ends the share.");
+    output.note(`${whoCanOpen(url)} Ctrl-C ends the share.`);
     if (this.#options.qr) void output.qr(url);
     output.line();
   }
+}
+
+/** The code of an error says enough here; what each transport had to say is in the JSON event. */
+function lossText({ code, message }: { readonly code: string; readonly message: string }): string {
+  return code === "connect-failed" || code === "connect-timeout" ? "The relay cannot be reached." : message;
+}
+
+function untilText(until: Date): string {
+  const today = until.toDateString() === new Date().toDateString();
+  return today ? until.toLocaleTimeString() : until.toLocaleString();
+}
+
+/** Names below `localhost` lead every visitor to his own machine. */
+function whoCanOpen(url: string): string {
+  return /(^|\.)localhost$/.test(new URL(url).hostname)
+    ? "This relay is for this machine only: its localhost URL opens here and nowhere else."
+    : "Anyone with the URL can open it.";
 }

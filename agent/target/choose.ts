@@ -1,4 +1,5 @@
 /** From the words on the command line to what is shared, asking the servers on this machine where needed. */
+import { COMMAND } from "../command_name.ts";
 import { TargetError } from "../errors.ts";
 import { probe, type ProbeOptions } from "./probe.ts";
 import { type FolderTarget, hostPort, parseTarget } from "./target.ts";
@@ -94,9 +95,13 @@ export async function findServers(options: ChooseOptions = {}): Promise<FoundSer
 function chooseFound(servers: readonly FoundServer[]): ChosenServer {
   const chosen = servers.find(({ protocol }) => protocol === "http:") ?? servers[0];
   if (chosen === undefined) {
-    throw new TargetError("target-none", "No web server was found on this machine.", {
-      hint: "Start yours first, or say what to share: spanway share PORT, or spanway share ./FOLDER",
-    });
+    throw new TargetError(
+      "target-none",
+      "No web server was found on the usual ports (3000, 5173, 8000, 8080 and so on).",
+      {
+        hint: `Start yours first, or say what to share: ${COMMAND} share PORT, or ${COMMAND} share ./FOLDER`,
+      },
+    );
   }
   return { kind: "server", ...chosen, listening: true, others: servers.filter((server) => server !== chosen) };
 }
