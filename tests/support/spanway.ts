@@ -222,10 +222,15 @@ export interface ShareOptions extends StartOptions {
   readonly args?: readonly string[];
 }
 
-/** Starts `spanway share TARGET` and waits until it is attached. */
+/**
+ * Starts `spanway share TARGET` and waits until it is attached. SPANWAY_TEST_RUNTIME=node runs the agents of all tests in
+ * Node, from the bundle (npm run build), and with that mostly over WebSocket.
+ */
 export function startShare(target: string | number, options: ShareOptions): Promise<RunningShare> {
   const args = ["share", String(target), "--relay", options.relay.url, ...(options.args ?? [])];
-  return asShare(new SpanwayProcess(args, options));
+  const runtime = process.env.SPANWAY_TEST_RUNTIME;
+  const env = { ...(runtime === undefined ? {} : { SPANWAY_RUNTIME: runtime }), ...options.env };
+  return asShare(new SpanwayProcess(args, { ...options, env }));
 }
 
 /** Starts `spanway up` and waits until its share is attached. */
