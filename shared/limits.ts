@@ -132,6 +132,16 @@ export const HTTP_IDLE_STREAMS_MAX = 64;
 export const HTTP_IDLE_STREAM_MS = 15 * SECOND;
 /** Visitor sockets on one edge. */
 export const VISITOR_SOCKETS_MAX = 8192;
+/** Interim (1xx) heads of one answer: apps send one or two, and they are written without waiting for the visitor. */
+export const INTERIM_HEADS_MAX = 16;
+/** Requests that one visitor socket may have waiting behind the one that is answered (pipelining). */
+export const PIPELINED_REQUESTS_MAX = 32;
+/** A request body of which nothing arrives for this long, while we would take more, is given up. */
+export const VISITOR_BODY_STALL_MS = 2 * MINUTE;
+/** Unfinished bodies for the Worker from one address: agents and devices send them whole, in one packet or two. */
+export const WORKER_BODIES_PER_ADDRESS_MAX = 64;
+/** Connections from an edge to the Worker: each address's unfinished bodies many times over. */
+export const WORKER_SOCKETS_MAX = 1024;
 /** Visitor sockets on one edge that are between requests; beyond it the one that waits longest is cut. */
 export const VISITOR_SOCKETS_WAITING_MAX = 4096;
 /** A visitor must have sent the whole request head by then (slow-header attacks). */

@@ -2,6 +2,7 @@ import type { ClientRequest, IncomingMessage, InformationEvent } from "node:http
 import type { Duplex } from "node:stream";
 import { nextTick } from "node:process";
 import { clearTimeout, setTimeout } from "node:timers";
+import { INTERIM_HEADS_MAX } from "../../shared/limits.ts";
 import type { RequestSink, Responder } from "../../shared/http/response_stream.ts";
 
 /** Codes of an ABORT that says what was wrong with the origin. */
@@ -67,6 +68,7 @@ export class OriginExchange implements RequestSink {
   /** Pending while an upgrade is asked for and not answered: bytes for the new protocol wait for it. */
   #switching: PromiseWithResolvers<void> | undefined;
   #over = false;
+  #interim = 0;
   #answered = false;
   #bodyStarted = false;
   #requestEnded = false;
@@ -184,6 +186,7 @@ export class OriginExchange implements RequestSink {
   #inform(info: InformationEvent): void {
     if (info.statusCode === 101) return;
     try {
+      if (++this.#interim > INTERIM_HEADS_MAX) return;
       this.#responder.info({ status: info.statusCode, reason: info.statusMessage, headers: info.rawHeaders });
     } catch {
       // Too large for a frame: nobody needs a hint that badly.

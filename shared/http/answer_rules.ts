@@ -1,4 +1,5 @@
 import { ProtocolError } from "../errors.ts";
+import { INTERIM_HEADS_MAX } from "../limits.ts";
 import { header, type RequestHead, type ResponseHead } from "./head.ts";
 
 /**
@@ -8,6 +9,7 @@ import { header, type RequestHead, type ResponseHead } from "./head.ts";
 export class AnswerRules {
   readonly #request: RequestHead;
   #headSeen = false;
+  #interim = 0;
   /** Bytes of the body that may still come. */
   #left = Infinity;
   /** Whether the end may come only when none are left. */
@@ -20,6 +22,7 @@ export class AnswerRules {
   /** An interim head. @throws {ProtocolError} `unexpected` */
   info({ status }: ResponseHead): void {
     if (this.#headSeen) throw unexpected("an interim head behind the final one");
+    if (++this.#interim > INTERIM_HEADS_MAX) throw unexpected(`more than ${INTERIM_HEADS_MAX} interim heads`);
     if (status > 199 || status === 101) throw unexpected(`status ${status} as an interim one`);
   }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { INTERIM_HEADS_MAX } from "../limits.ts";
 import { AnswerRules } from "./answer_rules.ts";
 
 type Step = number | "end" | readonly [status: number, ...headers: string[]] | { readonly info: number };
@@ -58,4 +59,11 @@ Deno.test("what is out of order, too long or too short is not", () => {
     ["a length of the body that is none", [[200, "content-length", "9999999999999999"]]],
   ];
   for (const [what, steps, method] of wrong) assert.equal(judge(steps, method), what, JSON.stringify(steps));
+});
+
+Deno.test("an answer has only so many interim heads", () => {
+  const rules = new AnswerRules({ method: "GET", target: "/", headers: [] });
+  const hint = { status: 103, reason: "", headers: [] };
+  for (let i = 0; i < INTERIM_HEADS_MAX; i++) rules.info(hint);
+  assert.throws(() => rules.info(hint), { code: "unexpected" });
 });

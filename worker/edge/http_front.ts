@@ -7,7 +7,9 @@ import { hasBody, type VisitorFacts } from "../../shared/http/forward.ts";
 import {
   HTTP_HEAD_MAX_BYTES,
   HTTP_HEADERS_MAX,
+  PIPELINED_REQUESTS_MAX,
   REFUSAL_LINGER_MS,
+  VISITOR_BODY_STALL_MS,
   VISITOR_HEAD_TIMEOUT_MS,
   VISITOR_KEEP_ALIVE_MS,
   VISITOR_SOCKETS_MAX,
@@ -15,7 +17,9 @@ import {
 } from "../../shared/limits.ts";
 import type { ProblemCode } from "../../shared/problem/catalogue.ts";
 import { shareProblem } from "../../shared/problem/problem.ts";
+import { BodyWatch } from "./body_watch.ts";
 import { type StallBounds, StallWatch } from "./stall_watch.ts";
+import { Turns } from "./turns.ts";
 import { answerEmptyWrites } from "./tls_empty_write.ts";
 
 /** Where the front hands over what it has received. */
@@ -37,6 +41,8 @@ export interface FrontBounds extends StallBounds {
   readonly headTimeoutMs?: number;
   readonly sockets?: number;
   readonly waiting?: number;
+  /** An unfinished body of which nothing came for this long is given up. */
+  readonly bodyStallMs?: number;
 }
 
 /** The HTTP(S) listener for visitors: bounds sockets and heads, names the visitor, hands requests on. */
@@ -51,12 +57,15 @@ export class HttpFront {
   readonly #refused = new WeakSet<Duplex>();
   readonly #handlers: FrontHandlers;
   readonly #proto: "http" | "https";
-  readonly #bounds: Required<Omit<FrontBounds, keyof StallBounds>>;
+  readonly #bounds: Required<Omit<FrontBounds, keyof StallBounds | "bodyStallMs">>;
   readonly #stalls: StallWatch<Socket>;
+  readonly #turns = new Turns<string>(PIPELINED_REQUESTS_MAX);
+  readonly #bodies: BodyWatch<string>;
 
   constructor(handlers: FrontHandlers, tls: FrontTls | undefined, bounds: FrontBounds = {}) {
     this.#handlers = handlers;
     this.#stalls = new StallWatch(bounds);
+    this.#bodies = new BodyWatch(bounds.bodyStallMs ?? VISITOR_BODY_STALL_MS);
     this.#proto = tls === undefined ? "http" : "https";
     this.#bounds = {
       headTimeoutMs: bounds.headTimeoutMs ?? VISITOR_HEAD_TIMEOUT_MS,
@@ -112,13 +121,17 @@ export class HttpFront {
     return this.#sockets.size;
   }
 
-  /** Cuts visitors who take nothing of what waits for them. Call it every second or so; `now` never goes back. */
+  /** Cuts visitors who take nothing of what waits for them, or send nothing of what they announced. Call it every second or so; `now` never goes back. */
   sweep(now: number): void {
     for (const outlet of this.#stalls.look(this.#outlets.values(), now)) {
       this.#handlers.refused("visitor-stalled");
       // An ordinary close would leave what waits to the system, for minutes more.
       if ("encrypted" in outlet) outlet.destroy();
       else outlet.resetAndDestroy();
+    }
+    for (const req of this.#bodies.stalled(now)) {
+      this.#handlers.refused("body-stalled");
+      req.socket.destroy();
     }
   }
 
@@ -140,9 +153,15 @@ export class HttpFront {
       const visitor = this.#visitor(req);
       if (visitor === undefined) return this.#refuse(req.socket, "bad-request");
       const peer = peerOf(req.socket);
-      this.#waiting.delete(peer);
-      res.once("close", () => this.#wait(peer));
-      this.#handlers.request(req, res, visitor);
+      const begin = () => {
+        this.#waiting.delete(peer);
+        if (hasBody(req.rawHeaders)) this.#bodies.watch(peer, req);
+        res.once("close", () => this.#done(peer));
+        this.#handlers.request(req, res, visitor);
+      };
+      if (this.#turns.take(peer, begin)) return;
+      this.#handlers.refused("pipelined");
+      req.socket.destroy();
     };
     this.#server.on("request", handle);
     this.#server.on("checkContinue", handle);
@@ -162,6 +181,13 @@ export class HttpFront {
     });
   }
 
+  /** A request is over: the next of its socket begins, or the socket waits for one. */
+  #done(peer: string): void {
+    this.#bodies.forget(peer);
+    if (!this.#sockets.has(peer)) this.#turns.forget(peer);
+    else if (!this.#turns.next(peer)) this.#wait(peer);
+  }
+
   #admit(socket: Socket): void {
     const peer = peerOf(socket);
     this.#sockets.set(peer, socket);
@@ -173,6 +199,8 @@ export class HttpFront {
       this.#sockets.delete(peer);
       this.#outlets.delete(peer);
       this.#waiting.delete(peer);
+      this.#turns.forget(peer);
+      this.#bodies.forget(peer);
     });
     this.#wait(peer);
     if (this.#sockets.size > this.#bounds.sockets) this.#cutOldest();

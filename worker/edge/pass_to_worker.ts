@@ -7,7 +7,13 @@ import {
   type VisitorFacts,
 } from "../../shared/http/forward.ts";
 import { EDGE_KEY_HEADER, VISITOR_HEADER } from "../../shared/internal_headers.ts";
-import { WORKER_BODY_GRACE_BYTES, WORKER_REFUSAL_MS } from "../../shared/limits.ts";
+import {
+  API_TIMEOUT_MS,
+  WORKER_BODIES_PER_ADDRESS_MAX,
+  WORKER_BODY_GRACE_BYTES,
+  WORKER_REFUSAL_MS,
+  WORKER_SOCKETS_MAX,
+} from "../../shared/limits.ts";
 import { sendProblem, writeProblem } from "./send_problem.ts";
 import type { ServiceAddress } from "./service_client.ts";
 import { originForm, rawHead } from "./visit.ts";
@@ -15,7 +21,9 @@ import { originForm, rawHead } from "./visit.ts";
 /** Carries requests that are not for a share attached here to the Worker, body by body, both ways. */
 export class WorkerPass {
   readonly #worker: ServiceAddress;
-  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 256, maxFreeSockets: 16 });
+  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: WORKER_SOCKETS_MAX, maxFreeSockets: 16 });
+  /** Requests whose body has not come whole, by visitor address. */
+  readonly #bodies = new Map<string, number>();
 
   constructor(worker: ServiceAddress) {
     this.#worker = worker;
@@ -24,6 +32,9 @@ export class WorkerPass {
   request(req: IncomingMessage, res: ServerResponse, visitor: VisitorFacts): void {
     const at = this.#worker.url();
     if (at === undefined) return sendProblem(req, res, "unavailable", undefined);
+    if (hasBody(req.rawHeaders) && !this.#admitBody(req, res, visitor.address)) {
+      return sendProblem(req, res, "too-busy", undefined);
+    }
     const out = http.request({ ...this.#options(req, at, visitor, false), agent: this.#agent });
     const sendBody = () => {
       clearTimeout(timer);
@@ -84,6 +95,30 @@ export class WorkerPass {
     });
     socket.on("close", () => out.destroy());
     out.end();
+  }
+
+  /**
+   * Takes a place for a body until it is whole or its request over; false when its address has too many. A call of the
+   * API must send its body within API_TIMEOUT_MS: devices do so in one packet or two.
+   */
+  #admitBody(req: IncomingMessage, res: ServerResponse, address: string): boolean {
+    const open = this.#bodies.get(address) ?? 0;
+    if (open >= WORKER_BODIES_PER_ADDRESS_MAX) return false;
+    this.#bodies.set(address, open + 1);
+    const isCall = originForm(req.url ?? "/").startsWith("/api/");
+    const timer = isCall ? setTimeout(() => req.socket.destroy(), API_TIMEOUT_MS) : undefined;
+    let over = false;
+    const done = () => {
+      if (over) return;
+      over = true;
+      clearTimeout(timer);
+      const left = (this.#bodies.get(address) ?? 1) - 1;
+      if (left > 0) this.#bodies.set(address, left);
+      else this.#bodies.delete(address);
+    };
+    req.once("end", done);
+    res.once("close", done);
+    return true;
   }
 
   close(): void {
