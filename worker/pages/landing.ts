@@ -5,7 +5,7 @@ import type { Settings } from "../settings.ts";
 
 /** The page at the bare domain: what this is, and how to share something through it. `origin` is the service's. */
 export function landing(origin: string, settings: Settings): Response {
-  const commands = `npm install -g spanway\nspanway share 3000 --relay ${origin}`;
+  const commands = `spanway share 3000 --relay ${origin}`;
   const example = shareUrl("frosty-weasel-0857", origin, settings);
   const body = page({
     mark: "spanway",
