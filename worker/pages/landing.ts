@@ -14,7 +14,7 @@ export function landing(origin: string, settings: Settings): Response {
       <p>This is a share service. It gives a web app on somebody's own computer a public address, for as long as its
       owner wants, through whatever NAT or firewall lies between.</p>
       <h2>Share something</h2>
-      <p>With Node 20 or newer, and your app on port 3000:</p>
+      <p>With spanway on your machine (it needs Node 20 or newer), and your app on port 3000:</p>
       <pre><code>${commands}</code></pre>
       <p>It prints an address such as <code>${example}</code>. Whoever has it sees your app live, until you press
       Ctrl-C.</p>
