@@ -9,6 +9,8 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { type Load, load, memory, start, startScript, stopAll, transfer } from "./programs.ts";
 
+/** By then the idle edge has collected its garbage twice. */
+const COLLECTED_MS = 2500;
 const seconds = Number(process.argv[2] ?? 5);
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const launcher = here("../../agent/bin/spanway.js");
@@ -88,9 +90,6 @@ async function idle(): Promise<void> {
     `idle attached share on the edge: ${((after - before) * 1024 / sessions).toFixed(0)} KiB (of ${sessions})`,
   );
 }
-
-/** By then the idle edge has collected its garbage twice. */
-const COLLECTED_MS = 2500;
 
 function both(run: (base: string) => number, direct: string, shared: string): [number, number] {
   return [run(direct), run(shared)];
