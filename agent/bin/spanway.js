@@ -96,6 +96,7 @@ async function startDeno(deno) {
 
 /** The environment of the runtime itself; what of it the agent may see is up to the fence. */
 function runtimeEnv() {
+  /** @type {NodeJS.ProcessEnv} */
   const env = { ...process.env, DENO_NO_UPDATE_CHECK: "1" };
   // Deno's own name for it: seeing the other one, its node:https wants a permission that cannot be granted by itself.
   if (env.NODE_EXTRA_CA_CERTS) {
