@@ -45,11 +45,13 @@ export class SpanwayProcess {
   /** Resolves with the exit code (128 + signal when killed) once it is gone and its output is read. */
   readonly exited: Promise<number>;
   readonly #ownHome: boolean;
+  readonly #node: boolean;
   readonly #listeners = new Set<() => void>();
   #over = false;
 
   constructor(args: readonly string[], options: StartOptions = {}) {
     this.#ownHome = options.home === undefined;
+    this.#node = options.env?.SPANWAY_RUNTIME === "node";
     this.home = options.home ?? mkdtempSync(join(tmpdir(), "spanway-test-"));
     const [program = "node", ...words] = [...(options.via ?? []), "node", LAUNCHER, ...args, "--json"];
     this.child = spawn(program, words, {
@@ -82,8 +84,9 @@ export class SpanwayProcess {
     return this.child.pid!;
   }
 
-  /** The agent, edge or relay itself: the launcher's child. */
+  /** The agent, edge or relay itself: the launcher's child, or on Node the launcher's own process. */
   get agentPid(): number {
+    if (this.#node) return this.pid;
     // The launcher of a relay may just be bundling the Worker, in a child of its own.
     const child = childrenOf(this.pid).find(({ command }) => /\bdeno(\.exe)? run /.test(command));
     if (child === undefined) throw new Error("the launcher has no child");
