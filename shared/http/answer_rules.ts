@@ -64,8 +64,9 @@ function contentLength(headers: readonly string[]): number | undefined {
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = headers[i]!;
     if (name.length !== 14 || name.toLowerCase() !== "content-length") continue;
-    const value = headers[i + 1]!.trim();
-    if (!/^\d{1,15}$/.test(value) || (length !== undefined && length !== Number(value))) {
+    // No trim(): it takes more for white space than HTTP does, and who reads the field after us may not.
+    const value = headers[i + 1]!;
+    if (!/^[ \t]*\d{1,15}[ \t]*$/.test(value) || (length !== undefined && length !== Number(value))) {
       throw new ProtocolError("malformed", "a length of the body that is none");
     }
     length = Number(value);

@@ -26,6 +26,7 @@ Deno.test("answers of every form are let through", () => {
     [[[200, "Content-Length", "7"], 3, 4, "end"]],
     [[[200, "content-length", "7", "Content-Length", "7"], 7, "end"]],
     [[[200, "content-length", "0"], "end"]],
+    [[[200, "content-length", " \t7 "], 7, "end"]],
     [[{ info: 100 }, { info: 103 }, [204], "end"]],
     [[[304, "content-length", "500"], "end"]],
     [[[200, "content-length", "500"], "end"], "HEAD"],
@@ -56,6 +57,9 @@ Deno.test("what is out of order, too long or too short is not", () => {
     ["a length of the body that is none", [[200, "content-length", "7, 7"]]],
     ["a length of the body that is none", [[200, "content-length", "-1"]]],
     ["a length of the body that is none", [[200, "content-length", "0x10"]]],
+    ["a length of the body that is none", [[200, "content-length", ""]]],
+    ["a length of the body that is none", [[200, "content-length", "\xa07"]]],
+    ["a length of the body that is none", [[200, "content-length", "7\x0b"]]],
     ["a length of the body that is none", [[200, "content-length", "9999999999999999"]]],
   ];
   for (const [what, steps, method] of wrong) assert.equal(judge(steps, method), what, JSON.stringify(steps));
