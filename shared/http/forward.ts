@@ -11,7 +11,7 @@ export interface VisitorFacts {
 
 /**
  * Fields that belong to one connection (RFC 9110, 7.6.1), and those that say who a visitor is, which only we may set:
- * these here and every `X-Forwarded-...`.
+ * these here and {@link OURS}.
  */
 const DROPPED_FROM_REQUESTS = new Set([
   "connection",
@@ -22,9 +22,10 @@ const DROPPED_FROM_REQUESTS = new Set([
   "te",
   "upgrade",
   "http2-settings",
-  "forwarded",
-  "x-real-ip",
 ]);
+
+/** Names and prefixes of those, every run of other signs than letters and digits written as `-`. */
+const OURS = /^(?:(?:x-)?forwarded(?:-|$)|x-spanway-|x-real-ip-?$)/;
 
 /** What `Connection` cannot take away: which share is meant, and where the body ends. */
 const KEPT = new Set(["host", "content-length", "transfer-encoding"]);
@@ -89,13 +90,14 @@ export function isFramed(headers: readonly string[]): boolean {
 }
 
 /**
- * True for the prefixes that are ours. CGI and its heirs (WSGI, Rack, PHP) see no difference between `_` and `-`, so
- * `X_Forwarded_For` is the same lie.
+ * True for the fields that only we may set. CGI and its heirs (WSGI, Rack, PHP) see no difference between `-` and other
+ * signs, so `X_Forwarded_For` and `X.Forwarded.For` are the same lie.
  */
 function isOurs(key: string): boolean {
-  if (key.charCodeAt(0) !== 0x78) return false;
-  const plain = key.includes("_") ? key.replaceAll("_", "-") : key;
-  return plain.startsWith("x-forwarded-") || plain.startsWith("x-spanway-") || plain === "x-real-ip";
+  const first = key.charCodeAt(0);
+  if (first !== 0x78 && first !== 0x66) return false;
+  const plain = key.replace(/[^a-z0-9]+/g, "-");
+  return OURS.test(plain);
 }
 
 function connectionTokens(raw: readonly string[]): Set<string> | undefined {

@@ -31,14 +31,31 @@ Deno.test("what a visitor says of himself never reaches the origin", () => {
     "ftp",
     "X_Real_IP",
     "6.6.6.6",
+    "X.Forwarded.For",
+    "6.6.6.6",
+    "X__Forwarded!~Host",
+    "evil",
+    "X-Forwarded",
+    "for=6",
+    "X.Real.IP",
+    "6.6.6.6",
+    "Forwarded-For",
+    "6.6.6.6",
     "X-Spanway-Edge-Key",
     "guess",
+    "X.Spanway.Share",
+    "other",
     "X_Spanway-Visitor",
     "6.6.6.6",
     "Accept",
     "*/*",
+    "X-Forwardedness",
+    "1",
+    "From",
+    "me@example.org",
   ];
-  assert.deepEqual(forwardRequestHeaders(raw, VISITOR, false), ["Accept", "*/*", ...OURS]);
+  const kept = ["Accept", "*/*", "X-Forwardedness", "1", "From", "me@example.org"];
+  assert.deepEqual(forwardRequestHeaders(raw, VISITOR, false), [...kept, ...OURS]);
 });
 
 Deno.test("fields of one connection stay on it, with those that Connection names", () => {
