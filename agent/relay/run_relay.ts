@@ -2,7 +2,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ServiceError, SpanwayError } from "../../shared/errors.ts";
 import { COMMAND } from "../command_name.ts";
-import { API_TIMEOUT_MS } from "../../shared/limits.ts";
+import { boundedText } from "../../shared/http/bounded_text.ts";
+import { API_BODY_MAX_BYTES, API_TIMEOUT_MS } from "../../shared/limits.ts";
 import { Edge } from "../../worker/edge/edge.ts";
 import type { FrontTls } from "../../worker/edge/http_front.ts";
 import type { CommandContext } from "../cli/context.ts";
@@ -81,7 +82,8 @@ export async function runEdge(options: EdgeOptions, { output, signal, home }: Co
 async function serviceDomain(control: URL): Promise<string> {
   try {
     const response = await fetch(new URL("/api/service", control), { signal: AbortSignal.timeout(API_TIMEOUT_MS) });
-    const { service, domain } = await response.json() as { service?: unknown; domain?: unknown };
+    const text = await boundedText(response, API_BODY_MAX_BYTES);
+    const { service, domain } = JSON.parse(text ?? "{}") as { service?: unknown; domain?: unknown };
     if (service === "spanway" && typeof domain === "string") return domain;
   } catch {
     // Said below: there is nothing there that we could ask.

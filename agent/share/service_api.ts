@@ -6,6 +6,7 @@ import {
   TicketError,
   type TicketErrorCode,
 } from "../../shared/errors.ts";
+import { boundedText } from "../../shared/http/bounded_text.ts";
 import type { Identity } from "../../shared/identity.ts";
 import { COMMAND } from "../command_name.ts";
 import { API_BODY_MAX_BYTES, API_TIMEOUT_MS } from "../../shared/limits.ts";
@@ -112,7 +113,7 @@ export class ServiceApi {
     if (body !== undefined) headers["content-type"] = "application/json";
     const timeout = AbortSignal.timeout(API_TIMEOUT_MS);
     let status: number;
-    let text: string;
+    let text: string | undefined;
     try {
       const response = await fetch(new URL(path, this.#options.relay), {
         method,
@@ -122,7 +123,7 @@ export class ServiceApi {
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       status = response.status;
-      text = await response.text();
+      text = await boundedText(response, API_BODY_MAX_BYTES);
     } catch (cause) {
       throw new ServiceError("unavailable", `The share service at ${this.#options.relay.origin} does not answer.`, {
         hint: `Start one with \`${COMMAND} relay\`, or check the address (http or https?) given with --relay or ` +
@@ -136,8 +137,8 @@ export class ServiceApi {
   }
 }
 
-function parseJson(text: string): unknown {
-  if (text === "" || text.length > API_BODY_MAX_BYTES) return undefined;
+function parseJson(text: string | undefined): unknown {
+  if (text === undefined || text === "") return undefined;
   try {
     return JSON.parse(text);
   } catch {

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { ServiceError, type ServiceErrorCode, TicketError, type TicketErrorCode } from "../../shared/errors.ts";
+import { boundedText } from "../../shared/http/bounded_text.ts";
 import { API_BODY_MAX_BYTES, API_TIMEOUT_MS, GOODBYE_TIMEOUT_MS } from "../../shared/limits.ts";
 
 /** Where the service's Worker answers. */
@@ -79,8 +80,8 @@ export class ServiceClient {
         signal: AbortSignal.timeout(timeoutMs),
       });
       status = response.status;
-      const text = await response.text();
-      answer = text === "" || text.length > API_BODY_MAX_BYTES ? undefined : JSON.parse(text);
+      const text = await boundedText(response, API_BODY_MAX_BYTES);
+      answer = text === undefined || text === "" ? undefined : JSON.parse(text);
     } catch (cause) {
       throw new ServiceError("unavailable", "The share service does not answer.", { cause });
     }
