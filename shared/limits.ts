@@ -200,6 +200,8 @@ export const EARLY_EVENTS_MAX = 1000;
 export const SERVICE_KEY_MAX_BYTES = 1 * KiB;
 /** How often an edge says that it is there. */
 export const EDGE_HEARTBEAT_MS = 30 * SECOND;
+/** Origins by which agents reach an embedded service: more than the addresses of any ordinary machine. */
+export const SERVICE_ORIGINS_MAX = 64;
 /** Edges of one service. */
 export const EDGES_MAX = 256;
 /** How old the Worker's list of live edges may be: a lookup for every request that is passed on would halve the rate. */

@@ -45,7 +45,7 @@ export async function readTicket(
   return ticket;
 }
 
-/** The origins for which tickets are taken: the configured ones, else the one that the request was sent to. */
+/** The origins for which tickets are taken: the configured ones, else the domain's own as the request was sent to it. */
 export function audiences(request: Request, settings: Settings): readonly string[] {
   if (settings.origins.length > 0) return settings.origins;
   const proto = fromEdge(request, settings) ? request.headers.get("x-forwarded-proto") ?? undefined : undefined;

@@ -32,10 +32,12 @@ export function addressee(hostHeader: string | null, settings: Settings): Addres
 
 /**
  * The origin that a request was sent to, for the audience of its ticket. `proto` is what the edge in front says, if one
- * did. Undefined unless the host is the service's.
+ * did. Undefined unless the host is the service's domain: whoever sends a request chooses its Host, and an address could
+ * be that of any other service.
  */
 export function ownOrigin(url: string, hostHeader: string | null, proto: string | undefined, settings: Settings) {
-  if (addressee(hostHeader, settings).kind !== "service") return undefined;
+  const to = addressee(hostHeader, settings);
+  if (to.kind !== "service" || to.host !== settings.domain) return undefined;
   const scheme = proto === "http" || proto === "https" ? proto : new URL(url).protocol.slice(0, -1);
   return new URL(`${scheme}://${hostHeader}`).origin;
 }

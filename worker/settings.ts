@@ -8,7 +8,8 @@ export interface ServiceEnv {
   readonly SPANWAY_DOMAIN?: string;
   /**
    * Origins by which agents reach the service, separated by commas; the first is the public one, whose scheme and port
-   * the URLs of shares get. Without it, whatever bare DOMAIN or IP address a request was sent to is taken.
+   * the URLs of shares get. Tickets for any other are not taken. Without it, tickets are taken for DOMAIN with the
+   * scheme and port that their request was sent to.
    */
   readonly SPANWAY_ORIGINS?: string;
   readonly SPANWAY_VERSION?: string;

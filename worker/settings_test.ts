@@ -70,12 +70,15 @@ Deno.test("a request's own origin is that of the service or none", () => {
   assert.equal(own("share.example.org:80", "gopher"), "http://share.example.org");
   assert.equal(own("evil.com"), undefined);
   assert.equal(own("demo.share.example.org"), undefined);
+  assert.equal(own("relay.lan:8080"), undefined);
+  assert.equal(own("192.168.1.7:8080"), undefined);
+  assert.equal(own("[::1]:8080"), undefined);
 });
 
 Deno.test("shares have the scheme and port of the public origin", () => {
   assert.equal(shareUrl("demo", "http://relay.lan:8080", settings), "https://demo.share.example.org");
   const local = readSettings({ SPANWAY_DOMAIN: "localhost" });
-  assert.equal(shareUrl("demo", "http://127.0.0.1:8080", local), "http://demo.localhost:8080");
+  assert.equal(shareUrl("demo", "http://localhost:8080", local), "http://demo.localhost:8080");
 });
 
 Deno.test("secrets match whole or not at all, and no secret matches nothing", () => {

@@ -80,6 +80,8 @@ export function permissionFlags(argv, at) {
       write.push(dataDir, at.tmp);
       if (command === "up") read.push(...folder(target, at.cwd));
       run = [...at.servicePrograms];
+      // The addresses of this machine: by these agents reach a service that listens on all of them.
+      flags.push("--allow-sys=networkInterfaces");
       break;
     }
   }

@@ -28,7 +28,10 @@ Deno.test("no command gets everything, and only the service may start programs",
     for (const broad of ["--allow-all", "-A", "--allow-read", "--allow-write", "--allow-run", "--allow-env"]) {
       assert(!flags.includes(broad), `${command}: ${broad}`);
     }
-    assert(!flags.some((text) => text.startsWith("--allow-ffi") || text.startsWith("--allow-sys")), command);
+    assert(!flags.some((text) => text.startsWith("--allow-ffi")), command);
+    const service = ["relay", "up"].includes(command);
+    assert.equal(flag([command], "--allow-sys"), service ? "networkInterfaces" : undefined);
+    assert(!flags.includes("--allow-sys"), command);
     assert.equal(flag([command], "--allow-run"), ["relay", "up"].includes(command) ? "/bin/wd" : undefined);
     assert.equal(flag([command], "--allow-net"), ["share", "relay", "up", "edge"].includes(command) ? "" : undefined);
   }

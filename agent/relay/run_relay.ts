@@ -9,6 +9,7 @@ import type { FrontTls } from "../../worker/edge/http_front.ts";
 import type { CommandContext } from "../cli/context.ts";
 import type { EdgeOptions, RelayOptions, TlsFiles } from "../cli/options.ts";
 import { startService } from "./service.ts";
+import { isLoopback } from "./service_origins.ts";
 import { ServiceReport } from "./service_report.ts";
 
 /**
@@ -99,10 +100,6 @@ export function needDeno(): void {
   throw new SpanwayError("needs-deno", "A relay runs on Deno only, and this is Node.", {
     hint: "Unset SPANWAY_RUNTIME, and install spanway without --omit=optional so that Deno comes along.",
   });
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
 /** What to add to a command so that it finds this service; nothing for the default one. */

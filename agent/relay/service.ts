@@ -5,6 +5,7 @@ import { startWorkerd } from "../../worker/host/workerd.ts";
 import { VERSION } from "../version.ts";
 import { lockData } from "./data_lock.ts";
 import { serviceKey } from "./service_key.ts";
+import { machineAddresses, serviceOrigins } from "./service_origins.ts";
 
 export interface ServiceOptions {
   readonly listen: { readonly host: string; readonly port: number };
@@ -68,7 +69,12 @@ async function start({ dataDir, domain, region, listen, tls, tell }: ServiceOpti
   try {
     const workerd = await startWorkerd({
       dataDir,
-      bindings: { SPANWAY_SERVICE_KEY: key, SPANWAY_DOMAIN: domain, SPANWAY_VERSION: VERSION },
+      bindings: {
+        SPANWAY_SERVICE_KEY: key,
+        SPANWAY_DOMAIN: domain,
+        SPANWAY_ORIGINS: serviceOrigins(edge.url, listen.host, machineAddresses).join(","),
+        SPANWAY_VERSION: VERSION,
+      },
       onListening({ host, port }) {
         const again = worker !== undefined;
         worker = new URL(`http://${host}:${port}`);

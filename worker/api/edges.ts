@@ -43,7 +43,7 @@ edges.post("/:id/attach", async (c) => {
   const instance = textField(body, "instance");
   const name = checkName(textField(body, "name"));
   if (typeof body.ticket !== "string") throw badRequest("ticket is not a text");
-  // The audience is checked by the share, which knows by what address its owner reached the service.
+  // The audience is checked by the share: where no origins are configured, it knows by which its owner came.
   const ticket = await readTicket(body.ticket, { role: "share", name });
   const edge = await liveEdge(env, { id, instance });
   if (edge === undefined) {

@@ -105,7 +105,7 @@ export class ShareState {
 
   /**
    * Makes `session` on `edge` the one that serves the share. The newest wins: an earlier session elsewhere is let go.
-   * @param audiences origins of the service; the one that the owner registered by is taken as well
+   * @param audiences origins of the service; when it knows none, the one that the owner registered by
    * @throws {ServiceError} `share-unknown`, `share-expired`, `share-ended`, `rate-limited`
    * @throws {TicketError} `ticket-foreign`, `ticket-replayed`, `ticket-expired`
    */
@@ -117,7 +117,7 @@ export class ShareState {
     now: number,
   ): { expiresAt: number } {
     const record = this.#owned(ticket, now);
-    if (ticket.audience !== record.audience && !audiences.includes(ticket.audience)) {
+    if (!(audiences.length > 0 ? audiences : [record.audience]).includes(ticket.audience)) {
       throw new TicketError("ticket-foreign", "The ticket is for another service.");
     }
     if (record.ended !== undefined) throw over(record);

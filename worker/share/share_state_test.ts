@@ -115,8 +115,11 @@ Deno.test("only the session that is attached can be detached, and only by its ow
   assert.equal(state.lookup(NOW).state, "away");
 });
 
-Deno.test("an agent may attach under the service's names and the one it registered by", () => {
+Deno.test("an agent attaches under the service's origins only; where it knows none, by the one it registered by", () => {
   const state = claimed();
+  assert.throws(() => state.attach(ticket("alice"), A, "s0", ["https://spanway.example"], NOW), {
+    code: "ticket-foreign",
+  });
   state.attach(ticket("alice"), A, "s1", [], NOW);
   const elsewhere = () => ticket("alice", NOW, { audience: "https://spanway.example" });
   assert.throws(() => state.attach(elsewhere(), A, "s2", [AUDIENCE], NOW), { code: "ticket-foreign" });
