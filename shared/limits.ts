@@ -204,6 +204,8 @@ export const EDGE_HEARTBEAT_MS = 30 * SECOND;
 export const SERVICE_ORIGINS_MAX = 64;
 /** Edges of one service. */
 export const EDGES_MAX = 256;
+/** Edges of which one share is told, and that an agent takes: it tries one after the other. */
+export const SHARE_EDGES_MAX = 64;
 /** How old the Worker's list of live edges may be: a lookup for every request that is passed on would halve the rate. */
 export const EDGE_LIST_CACHE_MS = 1 * SECOND;
 /** Text fields of an edge's report: ids, regions, addresses. */

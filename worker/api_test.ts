@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { API_BODY_MAX_BYTES, SHARE_TTL_MAX_MS } from "../shared/limits.ts";
+import { API_BODY_MAX_BYTES, REGISTRATIONS_PER_KEY_BURST, SHARE_TTL_MAX_MS } from "../shared/limits.ts";
 import { type Answer } from "./testing/http_call.ts";
 import { device, DOMAIN, makeTicket, ORIGIN, TestService } from "./testing/service.ts";
 
@@ -181,6 +181,20 @@ Deno.test("the service's API, in workerd", async (t) => {
       assert.match(text, new RegExp(`<code>spanway share 3000 --relay ${ORIGIN}</code>`));
       assert.match(String(headers["content-security-policy"]), /default-src 'none'/);
       assert.equal((await service.call({ path: "/nothing" })).status, 404);
+    });
+
+    await t.step("whoever replays a device's ticket does not use up its ration", async () => {
+      const victim = await device();
+      const ticket = await makeTicket(victim, "share", "often-replayed");
+      assert.equal((await service.register(victim, "often-replayed", 60_000, { ticket })).status, 201);
+      for (let round = 0; round < 2 * REGISTRATIONS_PER_KEY_BURST; round += 10) {
+        const replays = Array.from(
+          { length: 10 },
+          () => service.register(victim, "often-replayed", 60_000, { ticket }),
+        );
+        for (const answer of await Promise.all(replays)) refused(answer, 401, "ticket-replayed");
+      }
+      assert.equal((await service.register(victim, "often-replayed")).status, 200);
     });
 
     await t.step("one device cannot register without end", async () => {

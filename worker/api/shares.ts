@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import { ServiceError } from "../../shared/errors.ts";
+import { SHARE_EDGES_MAX } from "../../shared/limits.ts";
 import { checkName } from "../../shared/names.ts";
 import type { TicketClaims } from "../../shared/ticket/ticket.ts";
 import { requestTicket, visitorAddress } from "../access.ts";
@@ -19,17 +20,19 @@ shares.post("/", async (c) => {
   const { env, settings } = c.env;
   const ticket = await requestTicket(c.req.raw, { role: "share" }, settings);
   const wish = parseWish(await readObject(c.req.raw));
-  const edges = unpack(await edgesObject(env).admit(ticket.issuer, visitorAddress(c.req.raw, settings)));
+  const known = edgesObject(env);
+  const edges = unpack(await known.admit(ticket.issuer, visitorAddress(c.req.raw, settings)));
   if (edges.length === 0) {
     throw new ServiceError("unavailable", "No edge of this service is running.", { hint: "Try again in a moment." });
   }
   const { created, expiresAt } = unpack(await shareObject(env, ticket.name).claim(ticket, wish));
+  await known.registered(ticket.issuer);
   return c.json(
     {
       name: ticket.name,
       url: shareUrl(ticket.name, ticket.audience, settings),
       expiresAt,
-      edges: edges.map(edgeInfo),
+      edges: edges.slice(0, SHARE_EDGES_MAX).map(edgeInfo),
     },
     created ? 201 : 200,
   );

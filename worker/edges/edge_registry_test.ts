@@ -56,6 +56,17 @@ Deno.test("a bucket allows its burst, then its rate, and says how long to wait",
   assert.ok(buckets.take("a", NOW) > 0, "a clock that steps back gives nothing");
 });
 
+Deno.test("a bucket can be looked at, and spent beyond its bottom for what has happened", () => {
+  const buckets = new TokenBuckets({ burst: 2, refillMs: 1000, max: 10 });
+  for (let i = 0; i < 5; i++) assert.equal(buckets.wait("a", NOW), 0);
+  assert.equal(buckets.size, 0, "looking makes no bucket");
+  for (let i = 0; i < 3; i++) buckets.spend("a", NOW);
+  assert.equal(buckets.wait("a", NOW), 2000);
+  for (let i = 0; i < 100; i++) buckets.spend("a", NOW);
+  assert.equal(buckets.wait("a", NOW), 3000, "the debt is bounded");
+  assert.equal(buckets.take("a", NOW + 3000), 0);
+});
+
 Deno.test("buckets are bounded, and the one in use stays", () => {
   const buckets = new TokenBuckets({ burst: 1, refillMs: 1e9, max: 100 });
   for (let i = 0; i < 1000; i++) {

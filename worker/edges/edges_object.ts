@@ -63,12 +63,15 @@ export class Edges extends DurableObject<Env> {
     return this.#registry.live(Date.now());
   }
 
-  /** Counts a registration by `key` (fingerprint) from `address`, if known, and returns the edges that are there. */
+  /**
+   * Counts a registration from `address`, if known, and returns the edges that are there. The ration of `key` (a
+   * fingerprint) must not be used up, but is not touched: that is for {@link registered}.
+   */
   admit(key: string, address: string | undefined): Outcome<KnownEdge[]> {
     return outcome(() => {
       const now = Date.now();
       const wait = (address === undefined ? 0 : this.#byAddress.take(addressGroup(address), now)) ||
-        this.#byKey.take(key, now);
+        this.#byKey.wait(key, now);
       if (wait > 0) {
         throw new ServiceError("rate-limited", "Too many shares were registered from here in a short time.", {
           hint: `Try again in ${Math.ceil(wait / 1000)} s.`,
@@ -76,5 +79,10 @@ export class Edges extends DurableObject<Env> {
       }
       return this.#registry.live(now);
     });
+  }
+
+  /** Counts a registration by `key` that its share has accepted: others' replays of a ticket are not the key's doing. */
+  registered(key: string): void {
+    this.#byKey.spend(key, Date.now());
   }
 }

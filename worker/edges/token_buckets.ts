@@ -15,19 +15,37 @@ export class TokenBuckets {
 
   /** Takes one token from the bucket of `key`. Returns 0, or the milliseconds until there will be one. */
   take(key: string, now: number): number {
-    const found = this.#buckets.get(key);
-    const gained = found === undefined ? this.#burst : Math.max(0, now - found.at) / this.#refillMs;
-    const tokens = Math.min(this.#burst, (found?.tokens ?? 0) + gained);
-    const taken = tokens >= 1;
-    this.#buckets.delete(key);
-    this.#buckets.set(key, { tokens: taken ? tokens - 1 : tokens, at: now });
-    if (this.#buckets.size > this.#max) this.#buckets.delete(this.#buckets.keys().next().value!);
-    return taken ? 0 : Math.ceil((1 - tokens) * this.#refillMs);
+    const wait = this.wait(key, now);
+    this.#set(key, this.#tokens(key, now) - (wait > 0 ? 0 : 1), now);
+    return wait;
+  }
+
+  /** 0 when the bucket of `key` has a token, or the milliseconds until there will be one. Takes none. */
+  wait(key: string, now: number): number {
+    const tokens = this.#tokens(key, now);
+    return tokens >= 1 ? 0 : Math.ceil((1 - tokens) * this.#refillMs);
+  }
+
+  /** Takes one token, also one that is not there yet: for what has happened already. The debt is a burst at most. */
+  spend(key: string, now: number): void {
+    this.#set(key, Math.max(-this.#burst, this.#tokens(key, now) - 1), now);
   }
 
   /** Buckets in memory. */
   get size(): number {
     return this.#buckets.size;
+  }
+
+  #tokens(key: string, now: number): number {
+    const found = this.#buckets.get(key);
+    if (found === undefined) return this.#burst;
+    return Math.min(this.#burst, found.tokens + Math.max(0, now - found.at) / this.#refillMs);
+  }
+
+  #set(key: string, tokens: number, now: number): void {
+    this.#buckets.delete(key);
+    this.#buckets.set(key, { tokens, at: now });
+    if (this.#buckets.size > this.#max) this.#buckets.delete(this.#buckets.keys().next().value!);
   }
 }
 
