@@ -12,7 +12,8 @@ import { COMMAND } from "../command_name.ts";
 import { API_BODY_MAX_BYTES, API_TIMEOUT_MS } from "../../shared/limits.ts";
 import type { RandomBytes } from "../../shared/random.ts";
 import { signTicket, type TicketRole } from "../../shared/ticket/ticket.ts";
-import type { EdgeInfo, Registration } from "./share_controller.ts";
+import { checkEdges } from "./edge_info.ts";
+import type { Registration } from "./share_controller.ts";
 
 /** What the client needs from outside. */
 export interface ServiceApiOptions {
@@ -70,7 +71,7 @@ export class ServiceApi {
     const expiresAt = request.expiresAt + (this.#offset ?? 0);
     const { chosen, meta } = request;
     const answer = await this.#call("POST", "/api/shares", { ticket, body: { expiresAt, chosen, meta }, signal });
-    const registration = parseRegistration(answer);
+    const registration = await parseRegistration(answer, this.#options.relay);
     return { ...registration, expiresAt: registration.expiresAt - (this.#offset ?? 0) };
   }
 
@@ -162,25 +163,17 @@ function toError(status: number, answer: unknown, relay: string): SpanwayError {
     : new ServiceError(error.code as ServiceErrorCode, error.message, options);
 }
 
-function parseRegistration(answer: unknown): Registration {
+async function parseRegistration(answer: unknown, relay: URL): Promise<Registration> {
   const fields = answer as Partial<Record<keyof Registration, unknown>> | undefined;
   const { name, url, expiresAt, edges } = fields ?? {};
   if (
-    typeof name !== "string" || typeof url !== "string" || typeof expiresAt !== "number" || !Array.isArray(edges) ||
-    !edges.every(isEdgeInfo)
+    typeof name !== "string" || typeof url !== "string" || typeof expiresAt !== "number"
   ) throw senseless();
-  return { name, url, expiresAt, edges };
+  return { name, url, expiresAt, edges: await checkEdges(edges, relay) };
 }
 
 function senseless(): ServiceError {
   return new ServiceError("unavailable", "The share service gave an answer that makes no sense.", {
     hint: "Use the same version of spanway on both sides.",
   });
-}
-
-function isEdgeInfo(value: unknown): value is EdgeInfo {
-  const edge = value as Partial<EdgeInfo> | null;
-  return typeof edge === "object" && edge !== null && typeof edge.id === "string" && typeof edge.region === "string" &&
-    typeof edge.url === "string" && typeof edge.ws === "string" && Array.isArray(edge.certHashes) &&
-    edge.certHashes.every((hash) => typeof hash === "string");
 }
