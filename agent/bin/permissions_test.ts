@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { scanArgv } from "./argv.js";
 import { permissionFlags } from "./permissions.js";
 
-const at = { home: "/home/me/.config/spanway", root: "/pkg", cwd: "/work", tmp: "/tmp", servicePrograms: ["/bin/wd"] };
+const at = { home: "/home/me/.config/spanway", root: "/pkg", cwd: "/project", tmp: "/tmp", servicePrograms: ["/bin/wd"] };
 
 function flag(argv: string[], name: string, place: Partial<typeof at> = {}): string | undefined {
   const found = permissionFlags(argv, { ...at, ...place }).find((text) => text.split("=")[0] === name);
@@ -56,6 +56,6 @@ Deno.test("a path with a comma is covered by the directory above it, as no flag 
 Deno.test("the service may read its certificate and write its data", () => {
   const argv = ["relay", "--data", "state", "--tls-cert", "/etc/c.pem", "--tls-key=k.pem"];
   const read = flag(argv, "--allow-read")?.split(",") ?? [];
-  for (const path of ["/etc/c.pem", "/work/k.pem", "/work/state"]) assert(read.includes(path), path);
-  assert.deepEqual(flag(argv, "--allow-write")?.split(","), [at.home, "/work/state", "/tmp"]);
+  for (const path of ["/etc/c.pem", "/project/k.pem", "/project/state"]) assert(read.includes(path), path);
+  assert.deepEqual(flag(argv, "--allow-write")?.split(","), [at.home, "/project/state", "/tmp"]);
 });
