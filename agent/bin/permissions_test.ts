@@ -5,7 +5,13 @@ import { join } from "node:path";
 import { scanArgv } from "./argv.js";
 import { permissionFlags } from "./permissions.js";
 
-const at = { home: "/home/me/.config/spanway", root: "/pkg", cwd: "/project", tmp: "/tmp", servicePrograms: ["/bin/wd"] };
+const at = {
+  home: "/home/me/.config/spanway",
+  root: "/pkg",
+  cwd: "/project",
+  tmp: "/tmp",
+  servicePrograms: ["/bin/wd"],
+};
 
 function flag(argv: string[], name: string, place: Partial<typeof at> = {}): string | undefined {
   const found = permissionFlags(argv, { ...at, ...place }).find((text) => text.split("=")[0] === name);
