@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { WebSocket } from "ws";
 import { HANDSHAKE_TIMEOUT_MS } from "../shared/limits.ts";
 import { secureRandom, seededRandom } from "../shared/random.ts";
-import type { EdgeInfo } from "../agent/share/share_controller.ts";
+import type { EdgeInfo } from "../shared/edge_info.ts";
 import { connectH3 } from "../shared/transport/deno/h3_client.ts";
 import { QMUX_SUBPROTOCOL } from "../shared/transport/qmux/session.ts";
 import type { Session } from "../shared/transport/transport.ts";

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { type Connected, connectEdge as connectBest, type Dial, type Dialers } from "../../shared/transport/connect.ts";
 import { connectQmux } from "../../shared/transport/qmux/ws.ts";
-import type { EdgeInfo } from "./share_controller.ts";
+import type { EdgeInfo } from "../../shared/edge_info.ts";
 
 /** Connects to an edge by the best transport that this runtime has and the network lets through. */
 export function connectEdge(edge: EdgeInfo, signal: AbortSignal): Promise<Connected> {

@@ -2,7 +2,7 @@ import { lookup } from "node:dns/promises";
 import { BlockList, isIP } from "node:net";
 import { ServiceError } from "../../shared/errors.ts";
 import { EDGE_CERT_HASHES_MAX, EDGE_FIELD_MAX_CHARS, SHARE_EDGES_MAX } from "../../shared/limits.ts";
-import type { EdgeInfo } from "./share_controller.ts";
+import type { EdgeInfo } from "../../shared/edge_info.ts";
 
 /** Addresses that mean this machine, its network, or no machine at all: nothing that a relay on the internet knows of. */
 const INNER = innerAddresses();

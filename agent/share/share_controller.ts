@@ -1,3 +1,4 @@
+import type { EdgeInfo } from "../../shared/edge_info.ts";
 import { errorCode, errorMessage, ServiceError, SpanwayError } from "../../shared/errors.ts";
 import { HANDSHAKE_TIMEOUT_MS } from "../../shared/limits.ts";
 import { type Control, dialHandshake } from "../../shared/relay/handshake.ts";
@@ -6,18 +7,6 @@ import type { Connected, Fallback } from "../../shared/transport/connect.ts";
 import type { Session } from "../../shared/transport/transport.ts";
 import { VERSION } from "../version.ts";
 import { Backoff } from "./backoff.ts";
-
-/** Where an agent can attach, as the service tells it. */
-export interface EdgeInfo {
-  readonly id: string;
-  readonly region: string;
-  /** WebTransport. */
-  readonly url: string;
-  /** SHA-256 of the QUIC certificates, as hex. */
-  readonly certHashes: readonly string[];
-  /** QMux over WebSocket. */
-  readonly ws: string;
-}
 
 /** The service's answer to a registration. */
 export interface Registration {

@@ -4,8 +4,8 @@ import { RECONNECT_MAX_MS } from "../../shared/limits.ts";
 import { secureRandom, seededRandom } from "../../shared/random.ts";
 import { EndCode, RelayCore } from "../../shared/relay/relay_core.ts";
 import { type MemoryPair, memoryPair } from "../../shared/transport/memory.ts";
+import type { EdgeInfo } from "../../shared/edge_info.ts";
 import {
-  type EdgeInfo,
   type Registration,
   ShareController,
   type ShareEffects,

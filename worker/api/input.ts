@@ -1,6 +1,6 @@
 import { ServiceError } from "../../shared/errors.ts";
 import { EDGE_CERT_HASHES_MAX, EDGE_FIELD_MAX_CHARS, SHARE_META_MAX_BYTES } from "../../shared/limits.ts";
-import type { EdgeReport } from "../edges/edge_registry.ts";
+import type { EdgeReport } from "../../shared/edge_info.ts";
 import type { ShareMeta } from "../share/share_record.ts";
 import type { ShareWish } from "../share/share_state.ts";
 

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
+import type { EdgeReport } from "../../shared/edge_info.ts";
 import { errorCode, SpanwayError } from "../../shared/errors.ts";
 import type { VisitorFacts } from "../../shared/http/forward.ts";
 import { CERTIFICATE_CHECK_MS, EDGE_SWEEP_MS } from "../../shared/limits.ts";
@@ -18,7 +19,7 @@ import { Refusals } from "./refusals.ts";
 import { Registrar } from "./registration.ts";
 import { routeHost } from "./route_host.ts";
 import { sendProblem, writeProblem } from "./send_problem.ts";
-import { type EdgeRegistration, type ServiceAddress, ServiceClient } from "./service_client.ts";
+import { type ServiceAddress, ServiceClient } from "./service_client.ts";
 import { visitUpgrade } from "./upgrade.ts";
 import { visit } from "./visit.ts";
 
@@ -177,7 +178,7 @@ export class Edge {
     }
   }
 
-  #describe(): EdgeRegistration {
+  #describe(): EdgeReport {
     const { region, tls, listen, domain } = this.#options;
     const specific = isIP(listen.host) !== 0 && listen.host !== "0.0.0.0" && listen.host !== "::";
     const host = specific ? (listen.host.includes(":") ? `[${listen.host}]` : listen.host) : domain;

@@ -1,11 +1,12 @@
+import type { EdgeReport } from "../../shared/edge_info.ts";
 import { errorMessage } from "../../shared/errors.ts";
 import { EDGE_HEARTBEAT_MS, RECONNECT_FIRST_MS, RECONNECT_MAX_MS } from "../../shared/limits.ts";
-import type { EdgeRegistration, ServiceClient } from "./service_client.ts";
+import type { ServiceClient } from "./service_client.ts";
 
 /** Keeps an edge known to the service: at once, at every heartbeat, sooner after a failure, and when told to. */
 export class Registrar {
   readonly #client: ServiceClient;
-  readonly #describe: () => EdgeRegistration;
+  readonly #describe: () => EdgeReport;
   readonly #tell: (problem: string | undefined) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #retry = RECONNECT_FIRST_MS;
@@ -13,7 +14,7 @@ export class Registrar {
   #stopped = false;
 
   /** `tell` hears of each change: undefined when the edge became known, else why it is not. */
-  constructor(client: ServiceClient, describe: () => EdgeRegistration, tell: (problem: string | undefined) => void) {
+  constructor(client: ServiceClient, describe: () => EdgeReport, tell: (problem: string | undefined) => void) {
     this.#client = client;
     this.#describe = describe;
     this.#tell = tell;

@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import type { EdgeReport } from "../../shared/edge_info.ts";
 import { ServiceError, type ServiceErrorCode, TicketError, type TicketErrorCode } from "../../shared/errors.ts";
 import { boundedText } from "../../shared/http/bounded_text.ts";
 import { API_BODY_MAX_BYTES, API_TIMEOUT_MS, GOODBYE_TIMEOUT_MS } from "../../shared/limits.ts";
@@ -9,18 +10,6 @@ export interface ServiceAddress {
   url(): URL | undefined;
   /** The secret that the service and its edges share. */
   readonly key: string;
-}
-
-/** What an edge tells the service about itself. */
-export interface EdgeRegistration {
-  readonly instance: string;
-  readonly region: string;
-  readonly url: string;
-  readonly ws: string;
-  /** SHA-256 of the QUIC certificates in use, as hex. */
-  readonly certHashes: readonly string[];
-  /** Where the Worker reaches this edge's internal listener. */
-  readonly origin: string;
 }
 
 /** An attachment that the Share object has accepted. */
@@ -42,7 +31,7 @@ export class ServiceClient {
   }
 
   /** @throws {ServiceError} */
-  async register(registration: EdgeRegistration): Promise<void> {
+  async register(registration: EdgeReport): Promise<void> {
     await this.#call("PUT", "", registration);
   }
 

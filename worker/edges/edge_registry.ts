@@ -1,29 +1,6 @@
+import type { EdgeInfo, EdgeReport } from "../../shared/edge_info.ts";
 import { ServiceError } from "../../shared/errors.ts";
 import { EDGE_TTL_MS, EDGES_MAX } from "../../shared/limits.ts";
-
-/** What an edge says about itself. */
-export interface EdgeReport {
-  /** Random per boot. */
-  readonly instance: string;
-  readonly region: string;
-  /** Where agents open WebTransport sessions. */
-  readonly url: string;
-  /** Where they fall back to WebSocket. */
-  readonly ws: string;
-  /** SHA-256 of the certificates that the edge may show, lower-case hex. */
-  readonly certHashes: readonly string[];
-  /** Base URL of its internal listener, for the Worker. */
-  readonly origin: string;
-}
-
-/** An edge as agents are told of it. */
-export interface EdgeInfo {
-  readonly id: string;
-  readonly region: string;
-  readonly url: string;
-  readonly certHashes: readonly string[];
-  readonly ws: string;
-}
 
 /** A report with its edge's id and time (Unix milliseconds). */
 export interface KnownEdge extends EdgeReport {

@@ -10,7 +10,8 @@ import {
 } from "../../shared/limits.ts";
 import type { Env } from "../env.ts";
 import { type Outcome, outcome } from "../outcome.ts";
-import { EdgeRegistry, type EdgeReport, type KnownEdge } from "./edge_registry.ts";
+import type { EdgeReport } from "../../shared/edge_info.ts";
+import { EdgeRegistry, type KnownEdge } from "./edge_registry.ts";
 import { addressGroup, TokenBuckets } from "./token_buckets.ts";
 
 const PREFIX = "edge:";
