@@ -65,6 +65,25 @@ export type ServiceErrorCode =
 /** The share service said no. */
 export class ServiceError extends SpanwayError<ServiceErrorCode> {}
 
+export type LinkErrorCode =
+  | "not-allowed" // the share's owner does not allow this host or port
+  | "connection-refused" // nothing listens there
+  | "host-unreachable"
+  | "network-unreachable"
+  | "timed-out" // the far side did not answer the connection attempt
+  | "name-unknown" // the far side cannot resolve the name
+  | "reset" // the connection was reset by whoever held its other end
+  | "resume-expired" // there was no path for longer than the resume window
+  | "too-many-streams"
+  | "link-closed" // one of the two agents ended the link
+  | "tampered" // bytes that the peer did not send: the relay changes, drops or reorders what it carries
+  | "identity-changed" // the share proves another identity than the one expected
+  | "refused" // the peer did not take the link
+  | "internal";
+
+/** A link between two agents, or one connection in it, failed. */
+export class LinkError extends SpanwayError<LinkErrorCode> {}
+
 /** The code of any thrown value: its own if it is ours, `"internal"` otherwise. */
 export function errorCode(error: unknown): string {
   return error instanceof SpanwayError ? error.code : "internal";
