@@ -85,6 +85,11 @@ export const QMUX_PING_BURST = 32;
 /** After its close a session's connection may linger this long for the last bytes, and a dead peer no longer. */
 export const SESSION_CLOSE_LINGER_MS = 2 * SECOND;
 
+// --- Lanes and connectors --------------------------------------------------------------------------------------------
+
+/** A connector's address as the edge tells it to the share: the longest IPv6 address with a zone, and a port. */
+export const LINK_FROM_MAX_CHARS = 64;
+
 // --- HTTP/3 ----------------------------------------------------------------------------------------------------------
 
 /** One field section, encoded or decoded: requests for sessions are small. */
@@ -259,6 +264,71 @@ export const CERTIFICATE_CHECK_MS = 1 * HOUR;
 /** First and longest wait before an agent tries again; each wait is jittered between half and all of it. */
 export const RECONNECT_FIRST_MS = 250;
 export const RECONNECT_MAX_MS = 5 * SECOND;
+
+// --- Links -----------------------------------------------------------------------------------------------------------
+
+/** Payload of one record of a link: large enough that its cost per byte is small, small enough to be opened at once. */
+export const LINK_RECORD_MAX_BYTES = 64 * KiB;
+/** A message of a link's handshake. Ours take 250 bytes. */
+export const LINK_HANDSHAKE_FRAME_MAX_BYTES = 2 * KiB;
+/** A control message of a link: a list of 10,000 ports fits. */
+export const LINK_CONTROL_MAX_BYTES = 64 * KiB;
+/** Ports of one protocol in a list of those that a share listens on. */
+export const LINK_PORTS_MAX = 2000;
+/** Connections in one link at once; more wait for a place. */
+export const LINK_STREAMS_MAX = 1024;
+/** Connections that wait for a place; beyond it they are refused. */
+export const LINK_WAITING_MAX = 16_384;
+/** What one connection may have on its way at first, and keep in memory on each side: 128 MiB for all of a link. */
+export const LINK_STREAM_WINDOW_BYTES = 128 * KiB;
+/** What a fast one may grow to: 40 MB/s over a round trip of 100 ms. */
+export const LINK_STREAM_WINDOW_MAX_BYTES = 4 * MiB;
+/** A window doubles when half of it was used within this. */
+export const LINK_WINDOW_GROW_MS = 500;
+/** Memory of one link for windows beyond LINK_STREAM_WINDOW_BYTES, and the same again for what waits to be acknowledged. */
+export const LINK_BUDGET_BYTES = 64 * MiB;
+/** Acknowledged at the latest after so much was taken, however wide the window is. */
+export const LINK_ACK_BYTES = 512 * KiB;
+/** How often a link acknowledges leftovers, looks for idle flows and counts the time without a path. */
+export const LINK_TICK_MS = 1 * SECOND;
+/** How often the round trip of a link is measured. */
+export const LINK_PING_MS = 5 * SECOND;
+/** A broken connection is told to the far side for so long. */
+export const LINK_RESET_LINGER_MS = 30 * SECOND;
+/** Lanes kept for the next connection, and how long. */
+export const LINK_IDLE_LANES_MAX = 64;
+export const LINK_IDLE_LANE_MS = 15 * SECOND;
+/** Lanes of one link at the shared side: every connection has one, idle ones and those that were just left come on top. */
+export const LINK_LANES_MAX = 1536;
+/** First and longest wait before a connection whose lane broke tries another on the same path. */
+export const LINK_LANE_RETRY_MS = 20;
+export const LINK_LANE_RETRY_MAX_MS = 1 * SECOND;
+/** Lanes that broke in a row, after which the path itself is given up. */
+export const LINK_LANE_FAILURES_MAX = 24;
+/** How long a link lives without a path, and its connections with it: a meeting-room change, a coffee, a relay's restart. */
+export const LINK_RESUME_WINDOW_MS = 10 * MINUTE;
+/** The longest that may be asked for. */
+export const LINK_RESUME_WINDOW_MAX_MS = 24 * HOUR;
+/** Links to one share. */
+export const LINKS_MAX = 64;
+/** Handshakes of links under way at one share. */
+export const LINK_HANDSHAKES_MAX = 64;
+/** Buffers of a lane's reads: while it waits, while much comes in; and how many of the large ones are kept for the next. */
+export const LANE_READ_IDLE_BYTES = 2 * KiB;
+export const LANE_READ_BULK_BYTES = 256 * KiB;
+export const LANE_BUFFERS_KEPT = 16;
+/** UDP flows of one link; the one that is idle for longest makes room. */
+export const LINK_FLOWS_MAX = 4096;
+/** A flow without a datagram either way ends after this: two keep-alives of common NATs. */
+export const LINK_FLOW_IDLE_MS = 2 * MINUTE;
+/** A flow from which nothing has come back for so long says again where it leads. */
+export const LINK_FLOW_RENEW_MS = 10 * SECOND;
+/** The largest datagram of UDP over IPv4. */
+export const LINK_DATAGRAM_MAX_BYTES = 65_507;
+/** Datagrams too large for the path wait on a stream; beyond this they are dropped, as a router would. */
+export const LINK_LARGE_DATAGRAMS_BYTES = 256 * KiB;
+/** Lanes a datagram or a stream id may be late by (RFC 4303's window). */
+export const LINK_REPLAY_WINDOW = 16_384;
 
 // --- Command line ----------------------------------------------------------------------------------------------------
 

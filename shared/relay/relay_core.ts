@@ -1,4 +1,4 @@
-import { errorCode, SpanwayError } from "../errors.ts";
+import { errorCode, ProtocolError, SpanwayError } from "../errors.ts";
 import { EDGE_PENDING_SESSIONS_MAX, EDGE_SESSIONS_MAX, HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
 import type { Session } from "../transport/transport.ts";
 import type { Hello, Welcome } from "../wire/control.ts";
@@ -158,6 +158,7 @@ export class RelayCore {
   async #admit(session: Session) {
     const { control, version, admission } = await acceptHello(session, async (hello) => {
       this.#silent.delete(session);
+      if (hello.role !== "share") throw new ProtocolError("unexpected", "this edge takes no connecting agents yet");
       const admission = await this.#effects.admit(hello, session);
       if (admission.expiresAt > this.#effects.now()) return admission;
       throw new SpanwayError(EndCode.EXPIRED, "The share has expired.");

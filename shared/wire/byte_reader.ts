@@ -10,10 +10,13 @@ export class ByteReader {
   #at = 0;
   #ended = false;
   #readSize = READ_IDLE_BYTES;
+  #reading = false;
+  readonly #readable: ReadableStream<Uint8Array>;
   readonly #byob: ReadableStreamBYOBReader | undefined;
   readonly #plain: ReadableStreamDefaultReader<Uint8Array> | undefined;
 
   constructor(readable: ReadableStream<Uint8Array>) {
+    this.#readable = readable;
     try {
       this.#byob = readable.getReader({ mode: "byob" });
     } catch {
@@ -43,11 +46,14 @@ export class ByteReader {
     if (this.#ended) return false;
     const rest = this.#buffer.subarray(this.#at);
     let chunk: Uint8Array | undefined;
+    this.#reading = true;
     try {
       chunk = await this.#read();
     } catch (cause) {
       this.#ended = true;
       throw new TransportError("stream-cut", "the stream broke", { cause });
+    } finally {
+      this.#reading = false;
     }
     if (chunk === undefined) {
       this.#ended = true;
@@ -81,6 +87,19 @@ export class ByteReader {
   async cancel(): Promise<void> {
     this.#ended = true;
     await (this.#byob ?? this.#plain)?.cancel().catch(() => {});
+  }
+
+  /**
+   * Lets the stream go, for somebody who reads it by other means: first come the bytes in `rest`, then those of
+   * `readable`. This reader has ended then.
+   * @throws {Error} while a read waits: what it gets would be lost
+   */
+  release(): { rest: Uint8Array; readable: ReadableStream<Uint8Array> } {
+    if (this.#reading) throw new Error("a ByteReader cannot be released while it reads");
+    const rest = this.take(this.available);
+    this.#ended = true;
+    (this.#byob ?? this.#plain)?.releaseLock();
+    return { rest, readable: this.#readable };
   }
 
   async #read(): Promise<Uint8Array | undefined> {

@@ -1,5 +1,5 @@
 import { ProtocolError } from "../errors.ts";
-import { CONTROL_MESSAGE_MAX_BYTES, STREAM_HEADER_MAX_BYTES } from "../limits.ts";
+import { CONTROL_MESSAGE_MAX_BYTES, LINK_FROM_MAX_CHARS, STREAM_HEADER_MAX_BYTES } from "../limits.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import { decodeCbor, encodeCbor } from "./cbor.ts";
 import { encodeVarint, readVarint } from "./varint.ts";
@@ -7,11 +7,14 @@ import { encodeVarint, readVarint } from "./varint.ts";
 /** The protocol versions this build speaks, best first. */
 export const PROTOCOL_VERSIONS: readonly number[] = [1];
 
+/** What the side that dialled is to the share: the agent that serves it, or one that connects to it. */
+export type SessionRole = "share" | "connect";
+
 /** First message of the side that dialled. */
 export interface Hello {
   readonly t: "hello";
   readonly versions: readonly number[];
-  readonly role: "share";
+  readonly role: SessionRole;
   /** The share's name. */
   readonly name: string;
   /** An encoded ticket for this share, role and service. */
@@ -57,8 +60,20 @@ export interface Bye {
 export type ControlMessage = Hello | Welcome | Refuse | Ping | Pong | Bye;
 
 /** What a stream carries: its first bytes. A stream of an unknown kind is closed. */
-export interface StreamHeader {
+export type StreamHeader = HttpStreamHeader | LinkStreamHeader;
+
+/** A visitor's HTTP requests, one after the other. */
+export interface HttpStreamHeader {
   readonly k: "http";
+}
+
+/** A lane of a link. The connecting agent says only the kind; towards the share the edge adds the rest. */
+export interface LinkStreamHeader {
+  readonly k: "link";
+  /** The connector's channel, an unsigned 32-bit integer: unique within the share's session. */
+  readonly ch?: number;
+  /** Address and port of the connector as the edge sees them: visible ASCII, LINK_FROM_MAX_CHARS at the most. */
+  readonly from?: string;
 }
 
 /** A control message with its length prefix. @throws {ProtocolError} `too-large` */
@@ -66,7 +81,7 @@ export function encodeControl(message: ControlMessage): Uint8Array {
   return prefixed(encodeCbor(message), CONTROL_MESSAGE_MAX_BYTES);
 }
 
-/** A stream header with its length prefix. */
+/** A stream header with its length prefix. @throws {ProtocolError} `too-large` */
 export function encodeStreamHeader(header: StreamHeader): Uint8Array {
   return prefixed(encodeCbor(header), STREAM_HEADER_MAX_BYTES);
 }
@@ -89,8 +104,24 @@ export async function readControl(bytes: ByteReader): Promise<ControlMessage | u
 export async function readStreamHeader(bytes: ByteReader): Promise<StreamHeader | undefined> {
   const item = await readPrefixed(bytes, STREAM_HEADER_MAX_BYTES);
   if (item === undefined) return undefined;
-  if (asRecord(item)["k"] !== "http") throw new ProtocolError("unexpected", "a stream of a kind unknown here");
-  return { k: "http" };
+  return parseStreamHeader(item);
+}
+
+/** Checks a decoded header field by field. @throws {ProtocolError} `malformed`, `unexpected` for an unknown kind */
+export function parseStreamHeader(item: unknown): StreamHeader {
+  const fields = asRecord(item);
+  switch (fields["k"]) {
+    case "http":
+      return { k: "http" };
+    case "link": {
+      const { ch, from } = fields;
+      if (ch !== undefined && !isUint32(ch)) throw malformed("ch");
+      if (from !== undefined && !isShortAscii(from)) throw malformed("from");
+      return { k: "link", ...(ch === undefined ? {} : { ch }), ...(from === undefined ? {} : { from }) };
+    }
+    default:
+      throw new ProtocolError("unexpected", "a stream of a kind unknown here");
+  }
 }
 
 /** Checks a decoded message field by field; undefined for an unknown type. @throws {ProtocolError} `malformed` */
@@ -102,13 +133,14 @@ export function parseControl(item: unknown): ControlMessage | undefined {
       if (!Array.isArray(versions) || versions.length > 32 || !versions.every((v) => Number.isSafeInteger(v))) {
         throw malformed("versions");
       }
-      if (fields["role"] !== "share") throw malformed("role");
+      const role = fields["role"];
+      if (role !== "share" && role !== "connect") throw malformed("role");
       const ticket = fields["ticket"];
       if (!(ticket instanceof Uint8Array)) throw malformed("ticket");
       return {
         t: "hello",
         versions,
-        role: "share",
+        role,
         name: text(fields, "name", 63),
         ticket,
         agent: text(fields, "agent", 100),
@@ -182,6 +214,15 @@ function integer(fields: Record<string, unknown>, key: string): number {
   const value = fields[key];
   if (typeof value !== "number" || !Number.isSafeInteger(value)) throw malformed(key);
   return value;
+}
+
+function isUint32(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;
+}
+
+/** It ends up before people: no control characters. */
+function isShortAscii(value: unknown): value is string {
+  return typeof value === "string" && value.length <= LINK_FROM_MAX_CHARS && /^[\x21-\x7e]*$/.test(value);
 }
 
 function malformed(key: string): ProtocolError {
