@@ -330,6 +330,15 @@ export const LINK_LARGE_DATAGRAMS_BYTES = 256 * KiB;
 /** Lanes a datagram or a stream id may be late by (RFC 4303's window). */
 export const LINK_REPLAY_WINDOW = 16_384;
 
+// --- Links: handshake ------------------------------------------------------------------------------------------------
+
+/** One message of the handshake between two agents: ours take 300 bytes, with room for fields that come later. */
+export const LINK_HANDSHAKE_MAX_BYTES = 1 * KiB;
+/** CBOR items in its payload: ours has nine. */
+export const LINK_HANDSHAKE_MAX_ITEMS = 64;
+/** Name and version of the peer's program, in its settings. */
+export const LINK_AGENT_MAX_CHARS = 100;
+
 // --- Command line ----------------------------------------------------------------------------------------------------
 
 /** Text waiting for a slow terminal or pipe; beyond it request lines are dropped and counted, nothing ever waits. */
