@@ -101,10 +101,10 @@ export class ShareHandshake {
    * @throws {LinkError} `tampered` for a key that no agent makes
    * @throws {ProtocolError} for a message of a wrong size, or out of turn
    */
-  answer(message1: Uint8Array): Promise<Uint8Array> {
+  async answer(message1: Uint8Array): Promise<Uint8Array> {
     this.#side.step(0);
     this.#side.readFirst(message1);
-    return this.#side.write();
+    return await this.#side.write();
   }
 
   /**
