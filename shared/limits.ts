@@ -339,6 +339,31 @@ export const LINK_HANDSHAKE_MAX_ITEMS = 64;
 /** Name and version of the peer's program, in its settings. */
 export const LINK_AGENT_MAX_CHARS = 100;
 
+// --- Connect: the local side -----------------------------------------------------------------------------------------
+
+/** What waits for a local program that reads slowly, before the link is asked to wait too. */
+export const LOCAL_BUFFER_BYTES = 256 * KiB;
+/** Once a connection is over, such a program has this long to take the next byte of what waits for it. */
+export const LOCAL_LINGER_MS = 2 * MINUTE;
+/** Silence after which the system asks whether the peer of a local connection is still there. */
+export const LOCAL_KEEP_ALIVE_MS = 1 * MINUTE;
+/** Connections of one listener at once, those that wait for a place in the link with them; beyond it they are reset. */
+export const LOCAL_CONNECTIONS_MAX = 16_384;
+/** Peers of one UDP forward, or of one mirrored port; the one that is idle for longest makes room. */
+export const LOCAL_FLOWS_MAX = 1024;
+/** Datagrams handed to the system and not sent yet; beyond it they are dropped. */
+export const UDP_SENDING_MAX = 256;
+/** A SOCKS client must have said where it wants to go by then. */
+export const SOCKS_HANDSHAKE_TIMEOUT_MS = 15 * SECOND;
+/** UDP associations of one SOCKS server at once: each costs a socket. */
+export const SOCKS_ASSOCIATIONS_MAX = 256;
+/** Targets of one association; the one that is idle for longest makes room. */
+export const SOCKS_FLOWS_MAX = 256;
+/** User name and password of a SOCKS server, each: one byte says how long it is (RFC 1929). */
+export const SOCKS_AUTH_MAX_BYTES = 255;
+/** The file they stand in. */
+export const SOCKS_AUTH_FILE_MAX_BYTES = 1 * KiB;
+
 // --- Command line ----------------------------------------------------------------------------------------------------
 
 /** Text waiting for a slow terminal or pipe; beyond it request lines are dropped and counted, nothing ever waits. */

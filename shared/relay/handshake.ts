@@ -102,7 +102,8 @@ export async function acceptHello<Admission>(
 /** The peer answered HELLO with a refusal; `code` is its reason. */
 export class RefusedError extends SpanwayError {}
 
-async function within<T>(timeoutMs: number, work: () => Promise<T>): Promise<T> {
+/** Runs `work` for at most `timeoutMs`. @throws {TransportError} `connect-timeout` */
+export async function within<T>(timeoutMs: number, work: () => Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(

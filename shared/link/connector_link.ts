@@ -1,0 +1,434 @@
+import { LinkError, type LinkErrorCode } from "../errors.ts";
+import {
+  LINK_BUDGET_BYTES,
+  LINK_IDLE_LANE_MS,
+  LINK_IDLE_LANES_MAX,
+  LINK_LANE_FAILURES_MAX,
+  LINK_LANE_RETRY_MAX_MS,
+  LINK_LANE_RETRY_MS,
+  LINK_PING_MS,
+  LINK_STREAMS_MAX,
+  LINK_WAITING_MAX,
+} from "../limits.ts";
+import type { Session } from "../transport/transport.ts";
+import { encodeStreamHeader } from "../wire/control.ts";
+import { Budget } from "./budget.ts";
+import { ControlEnd } from "./control_end.ts";
+import { asDatagram, DatagramSealer, type FlowMessage } from "./datagram.ts";
+import type { LinkTarget, StreamEnd, TcpEnd, Tunnel, UdpFlow } from "./ends.ts";
+import { OwnFlows } from "./flows.ts";
+import { PREFACE_LINK } from "./frame_io.ts";
+import type { LinkKeys } from "./keys.ts";
+import { LargeDatagrams } from "./large_datagrams.ts";
+import { Lane, type LaneOwner } from "./lane.ts";
+import { encodeLaneHeader, type LaneHeader } from "./lane_header.ts";
+import { byeError, type LinkMessage, type PathInfo, type PortList } from "./link_control.ts";
+import { LinkStream, type StreamHost } from "./link_stream.ts";
+import { type RawRecord, RecordType, sealRecord } from "./record.ts";
+
+/** What the connecting end of a link does to the world, and tells it. */
+export interface ConnectorLinkEffects {
+  /** Milliseconds of a clock that only goes forward. */
+  now(): number;
+  /** Calls `action` after `ms` milliseconds. */
+  later(ms: number, action: () => void): void;
+  /** A connection has ended. `startedAt` is of `now`. */
+  ended(target: LinkTarget, end: StreamEnd, startedAt: number): void;
+  /** The ports that the share listens on have changed. */
+  ports(ports: PortList): void;
+  /** The round trip between the agents was measured, in milliseconds. */
+  roundTrip(ms: number): void;
+  /** The path carries no lanes: choose another. The link has let go of it. */
+  pathFailed(): void;
+  /** The share does not know this link: it was started anew. */
+  unknown(): void;
+  /** The link is over, and everything in it. Called once. */
+  over(error: LinkError): void;
+}
+
+interface Waiting {
+  readonly begin: () => void;
+  readonly refuse: () => void;
+}
+
+/** What a lane carries now. */
+type Cargo = LinkStream | "datagrams" | "nothing";
+
+const CONTROL_TARGET: LinkTarget = { host: "", port: 0 };
+
+/**
+ * The connecting end of a link. It opens streams and lanes, moves every stream to a new lane when the old one breaks, and
+ * waits for a new path as long as the resume window lasts.
+ */
+export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
+  /** Resolves once the share has answered on the link: from then on it takes datagrams too. */
+  readonly confirmed: Promise<void>;
+  readonly #keys: LinkKeys;
+  readonly #effects: ConnectorLinkEffects;
+  readonly #resumeWindowMs: number;
+  readonly #budgets = { out: new Budget(LINK_BUDGET_BYTES), in: new Budget(LINK_BUDGET_BYTES) };
+  readonly #streams = new Map<number, LinkStream>();
+  /** Those that the share has been told of. */
+  readonly #announced = new WeakSet<LinkStream>();
+  readonly #waiting: Waiting[] = [];
+  readonly #lanes = new Map<Lane, Cargo>();
+  #idle: { readonly lane: Lane; readonly since: number }[] = [];
+  #datagramLane: Lane | "opening" | undefined;
+  /** What was sent before there was a lane for it. */
+  readonly #large = new LargeDatagrams();
+  readonly #sealer: DatagramSealer;
+  readonly #flows: OwnFlows;
+  readonly #control = new ControlEnd((message) => this.#message(message));
+  readonly #preface: Uint8Array;
+  #path: Session | undefined;
+  #pathLostAt: number | undefined;
+  #peerMtu = Infinity;
+  #toldMtu = 0;
+  #nextStream = 1;
+  #nextLane = 0;
+  #pingedAt = -Infinity;
+  #over = false;
+
+  constructor(keys: LinkKeys, resumeWindowMs: number, effects: ConnectorLinkEffects) {
+    this.#keys = keys;
+    this.#effects = effects;
+    this.#resumeWindowMs = resumeWindowMs;
+    this.#sealer = new DatagramSealer(keys.datagrams);
+    this.#flows = new OwnFlows((message) => this.#sendFlow(message), () => effects.now());
+    const header = encodeStreamHeader({ k: "link" });
+    this.#preface = new Uint8Array(header.length + 1 + keys.linkId.length);
+    this.#preface.set(header);
+    this.#preface[header.length] = PREFACE_LINK;
+    this.#preface.set(keys.linkId, header.length + 1);
+    const confirmed = Promise.withResolvers<void>();
+    this.confirmed = confirmed.promise;
+    const control = this.#newStream(0, CONTROL_TARGET, () => confirmed.resolve());
+    control.startLocal(this.#control);
+    void control.ended.then(({ code }) => this.#end(endOf(code)));
+  }
+
+  /** Connections now. */
+  get streams(): number {
+    return this.#streams.size - 1;
+  }
+
+  /** UDP flows now. */
+  get flows(): number {
+    return this.#flows.size;
+  }
+
+  now(): number {
+    return this.#effects.now();
+  }
+
+  /** Goes on over `session`. `first` makes the lane that the handshake ran on, with what was read too much of it. */
+  attach(session: Session, first?: (owner: LaneOwner) => Lane): void {
+    if (this.#over) return;
+    this.detach();
+    this.#path = session;
+    this.#pathLostAt = undefined;
+    this.#pingedAt = -Infinity;
+    this.#toldMtu = 0;
+    if (first !== undefined) {
+      const lane = first(this);
+      this.#assign(lane, this.#streams.get(0)!);
+      void lane.run();
+    }
+    for (const stream of this.#streams.values()) {
+      stream.failures = 0;
+      if (stream.lane === undefined) this.#findLane(stream);
+    }
+    void this.#receiveDatagrams(session);
+    this.#tellMtu();
+  }
+
+  /** The path is gone; the link waits for another. */
+  detach(): void {
+    if (this.#path === undefined) return;
+    this.#path = undefined;
+    this.#pathLostAt = this.now();
+    const lanes = [...this.#lanes];
+    this.#lanes.clear();
+    this.#idle = [];
+    this.#datagramLane = undefined;
+    this.#large.clear();
+    for (const [lane, cargo] of lanes) {
+      lane.close();
+      if (cargo instanceof LinkStream) this.#leaveLane(cargo);
+    }
+  }
+
+  connect(target: LinkTarget, local: TcpEnd, opened?: () => Promise<void> | void): Promise<StreamEnd> {
+    return new Promise((resolve) => {
+      const refuse = (code: LinkErrorCode) => resolve({ code, bytesOut: 0, bytesIn: 0, resumed: 0 });
+      const begin = () => {
+        const startedAt = this.now();
+        const stream = this.#newStream(this.#nextStream++, target, opened);
+        void stream.ended.then((end) => {
+          this.#effects.ended(target, end, startedAt);
+          resolve(end);
+        });
+        stream.startLocal(local);
+        this.#findLane(stream);
+      };
+      if (this.#over) refuse("link-closed");
+      else if (this.#streams.size <= LINK_STREAMS_MAX) begin();
+      else if (this.#waiting.length < LINK_WAITING_MAX) {
+        this.#waiting.push({ begin, refuse: () => refuse("link-closed") });
+      } else refuse("too-many-streams");
+    });
+  }
+
+  openFlow(
+    target: LinkTarget,
+    receive: (payload: Uint8Array) => void,
+    closed: (code: LinkErrorCode | undefined) => void,
+  ): UdpFlow {
+    return this.#flows.open(target, receive, closed);
+  }
+
+  /** Asks to be told of the ports that the share listens on, or no more. */
+  watchPorts(watch: boolean): void {
+    this.#control.send({ t: "watch", ports: watch });
+  }
+
+  /** Tells the share how it is reached. */
+  tellPath(path: PathInfo): void {
+    this.#control.send({ t: "path", ...path });
+  }
+
+  /** Housekeeping, every LINK_TICK_MS. */
+  tick(): void {
+    if (this.#over) return;
+    const now = this.now();
+    if (this.#pathLostAt !== undefined && now - this.#pathLostAt > this.#resumeWindowMs) {
+      return this.#end(
+        new LinkError("resume-expired", "There was no way to the share for too long: its connections are closed.", {
+          hint: "Allow longer breaks on both sides with --resume-window.",
+        }),
+      );
+    }
+    for (const stream of [...this.#streams.values()]) stream.tick();
+    this.#flows.tick();
+    const idle = this.#idle.findIndex(({ since }) => since > now - LINK_IDLE_LANE_MS);
+    for (const { lane } of this.#idle.splice(0, idle === -1 ? this.#idle.length : idle)) {
+      this.#lanes.delete(lane);
+      lane.close();
+    }
+    if (this.#path === undefined) return;
+    this.#tellMtu();
+    if (now - this.#pingedAt >= LINK_PING_MS) {
+      this.#pingedAt = now;
+      this.#control.send({ t: "ping", n: Math.max(0, Math.round(now * 1000)) });
+    }
+  }
+
+  /** Ends the link: tells the share, then breaks what is still open. */
+  close(message: string): void {
+    if (this.#over) return;
+    this.#control.send({ t: "bye", message });
+    this.#end(new LinkError("link-closed", message));
+  }
+
+  /** Ends the link without telling the share. */
+  fail(error: LinkError): void {
+    this.#end(error);
+  }
+
+  record(lane: Lane, raw: RawRecord): void {
+    const cargo = this.#lanes.get(lane);
+    if (cargo instanceof LinkStream && raw.type !== RecordType.NO_LINK) return cargo.receive(raw);
+    if (cargo === "datagrams" && raw.type === RecordType.DATAGRAM) {
+      return this.#flows.receive(this.#sealer.openRecord(raw));
+    }
+    if (raw.type === RecordType.NO_LINK) return this.#effects.unknown();
+    throw new LinkError("tampered", "A record came that nobody waits for.");
+  }
+
+  gone(lane: Lane): void {
+    const cargo = this.#lanes.get(lane);
+    this.#lanes.delete(lane);
+    if (cargo === "nothing") this.#idle = this.#idle.filter((idle) => idle.lane !== lane);
+    if (cargo === "datagrams") this.#datagramLane = undefined;
+    if (!(cargo instanceof LinkStream)) return;
+    this.#leaveLane(cargo);
+    this.#retry(cargo);
+  }
+
+  wireOver(stream: LinkStream, clean: boolean): void {
+    this.#streams.delete(stream.id);
+    const { lane } = stream;
+    stream.lane = undefined;
+    if (lane !== undefined) this.#free(lane, clean);
+    if (this.#streams.size <= LINK_STREAMS_MAX) this.#waiting.shift()?.begin();
+  }
+
+  #newStream(id: number, target: LinkTarget, opened?: () => Promise<void> | void): LinkStream {
+    const stream = new LinkStream(id, target, this.#keys.stream(id), this.#budgets, this, opened);
+    this.#streams.set(id, stream);
+    return stream;
+  }
+
+  #findLane(stream: LinkStream): void {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) this.#assign(idle.lane, stream);
+    else if (this.#path !== undefined) void this.#openLane(this.#path, stream);
+  }
+
+  async #openLane(path: Session, cargo: LinkStream | "datagrams"): Promise<void> {
+    const stream = await path.openStream().catch(() => undefined);
+    if (this.#path !== path || this.#over) {
+      stream?.writable.close().catch(() => {});
+      stream?.readable.cancel().catch(() => {});
+      return;
+    }
+    if (stream === undefined) {
+      if (cargo instanceof LinkStream) this.#retry(cargo);
+      else this.#datagramLane = undefined;
+      return;
+    }
+    const lane = new Lane(this, stream);
+    if (cargo instanceof LinkStream && (!this.#streams.has(cargo.id) || cargo.lane !== undefined)) {
+      this.#lanes.set(lane, "nothing");
+      lane.write(this.#preface);
+      this.#free(lane, true);
+    } else {
+      this.#assign(lane, cargo, this.#preface);
+    }
+    void lane.run();
+  }
+
+  /** Puts a stream on a lane; `preface` goes in front of it. */
+  #assign(lane: Lane, cargo: LinkStream | "datagrams", preface?: Uint8Array): void {
+    this.#lanes.set(lane, cargo);
+    const header = this.#headerFor(cargo);
+    const record = sealRecord(this.#keys.lanes.send, RecordType.LANE, this.#nextLane++, encodeLaneHeader(header));
+    lane.write(preface === undefined ? record : concat(preface, record));
+    if (cargo === "datagrams") {
+      this.#datagramLane = lane;
+      return this.#large.release(lane);
+    }
+    cargo.lane = lane;
+    if (header.op === "open") cargo.core.attachFresh();
+    else cargo.resumed++;
+  }
+
+  #headerFor(cargo: LinkStream | "datagrams"): LaneHeader {
+    if (cargo === "datagrams") return { op: "datagrams" };
+    const { id, target } = cargo;
+    if (this.#announced.has(cargo)) return { op: "resume", id, target, ...cargo.core.attachResuming() };
+    this.#announced.add(cargo);
+    return { op: "open", id, target };
+  }
+
+  #leaveLane(stream: LinkStream): void {
+    stream.lane = undefined;
+    stream.core.detach();
+  }
+
+  /** Tries another lane on the same path, a little later each time. */
+  #retry(stream: LinkStream): void {
+    const path = this.#path;
+    if (path === undefined || !this.#streams.has(stream.id)) return;
+    stream.failures++;
+    if (stream.failures > LINK_LANE_FAILURES_MAX) {
+      this.detach();
+      return this.#effects.pathFailed();
+    }
+    const wait = Math.min(LINK_LANE_RETRY_MS * 2 ** (stream.failures - 1), LINK_LANE_RETRY_MAX_MS);
+    this.#effects.later(wait, () => {
+      if (this.#path === path && stream.lane === undefined && this.#streams.has(stream.id)) this.#findLane(stream);
+    });
+  }
+
+  #free(lane: Lane, reusable: boolean): void {
+    if (!reusable || this.#idle.length >= LINK_IDLE_LANES_MAX) {
+      this.#lanes.delete(lane);
+      lane.close();
+    } else {
+      this.#lanes.set(lane, "nothing");
+      this.#idle.push({ lane, since: this.now() });
+    }
+  }
+
+  #sendFlow(message: FlowMessage): void {
+    const path = this.#path;
+    if (path === undefined) return;
+    const record = this.#sealer.seal(message);
+    const datagram = asDatagram(record);
+    if (datagram.length <= Math.min(path.datagrams.maxSize, this.#peerMtu)) {
+      path.datagrams.send(datagram);
+    } else if (this.#datagramLane instanceof Lane) {
+      this.#large.send(record, this.#datagramLane);
+    } else {
+      this.#large.keep(record);
+      this.#wantDatagramLane();
+    }
+  }
+
+  #wantDatagramLane(): void {
+    if (this.#datagramLane !== undefined || this.#path === undefined) return;
+    this.#datagramLane = "opening";
+    void this.#openLane(this.#path, "datagrams");
+  }
+
+  async #receiveDatagrams(session: Session): Promise<void> {
+    while (this.#path === session) {
+      const bytes = await session.datagrams.receive();
+      if (bytes === undefined) return;
+      const message = this.#sealer.openDatagram(bytes);
+      if (message !== undefined) this.#flows.receive(message);
+    }
+  }
+
+  #tellMtu(): void {
+    const max = this.#path?.datagrams.maxSize ?? 0;
+    if (max === this.#toldMtu) return;
+    this.#toldMtu = max;
+    this.#control.send({ t: "mtu", max });
+  }
+
+  #message(message: LinkMessage): void {
+    switch (message.t) {
+      case "ping":
+        return this.#control.send({ t: "pong", n: message.n });
+      case "pong": {
+        const ms = this.now() - message.n / 1000;
+        if (ms >= 0 && ms < LINK_PING_MS) this.#effects.roundTrip(ms);
+        return;
+      }
+      case "mtu":
+        this.#peerMtu = message.max;
+        return;
+      case "ports":
+        return this.#effects.ports({ tcp: message.tcp, udp: message.udp });
+      case "want-datagrams":
+        return this.#wantDatagramLane();
+      case "bye":
+        return this.#end(byeError(message.message));
+    }
+  }
+
+  #end(error: LinkError): void {
+    if (this.#over) return;
+    this.#over = true;
+    for (const { refuse } of this.#waiting.splice(0)) refuse();
+    for (const stream of [...this.#streams.values()]) stream.core.fail(error.code);
+    this.#flows.end(error.code);
+    this.#path = undefined;
+    for (const lane of this.#lanes.keys()) lane.close();
+    this.#lanes.clear();
+    this.#effects.over(error);
+  }
+}
+
+function endOf(code: LinkErrorCode | undefined): LinkError {
+  return new LinkError(code ?? "link-closed", "The link to the share broke.");
+}
+
+function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(a.length + b.length);
+  bytes.set(a);
+  bytes.set(b, a.length);
+  return bytes;
+}

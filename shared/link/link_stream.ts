@@ -1,0 +1,209 @@
+import { errorCode, LinkError, type LinkErrorCode } from "../errors.ts";
+import { LINK_RESET_LINGER_MS } from "../limits.ts";
+import type { LinkTarget, StreamEnd, TcpEnd, TcpListener } from "./ends.ts";
+import type { Pair } from "./keys.ts";
+import type { Lane } from "./lane.ts";
+import type { Ack, RawRecord } from "./record.ts";
+import { type StreamBudgets, StreamCore, type StreamEffects } from "./stream_core.ts";
+
+/** What a link does for its streams, and hears of them. */
+export interface StreamHost {
+  now(): number;
+  /** The wire has nothing more for this stream; its lane, if it has one, may take the next when `clean`. */
+  wireOver(stream: LinkStream, clean: boolean): void;
+}
+
+/** A stream of a link with its two sides: the local end, and whatever lane it is on now. */
+export class LinkStream implements StreamEffects, TcpListener {
+  readonly id: number;
+  readonly target: LinkTarget;
+  readonly core: StreamCore;
+  /** Resolves when both sides are done with it. */
+  readonly ended: Promise<StreamEnd>;
+  /** How often it was moved to another lane. */
+  resumed = 0;
+  /** Lanes in a row that broke before the peer said anything. */
+  failures = 0;
+  lane: Lane | undefined;
+  readonly #host: StreamHost;
+  readonly #onOpened: (() => Promise<void> | void) | undefined;
+  #resolve!: (end: StreamEnd) => void;
+  #local: TcpEnd | undefined;
+  /** Bytes for the local end may be written: it is there, and who waits for `opened` has been told. */
+  #writable = false;
+  #opened = false;
+  /** Received and not handed on yet. */
+  #queue: Uint8Array[] = [];
+  #endReceived = false;
+  #endWritten = false;
+  #wireOver = false;
+  #settled = false;
+  #brokenAt: number | undefined;
+
+  /** @param onOpened what to do before the first byte of the far side reaches the local end (connecting side only) */
+  constructor(
+    id: number,
+    target: LinkTarget,
+    keys: Pair,
+    budgets: StreamBudgets,
+    host: StreamHost,
+    onOpened?: () => Promise<void> | void,
+  ) {
+    this.id = id;
+    this.target = target;
+    this.#host = host;
+    this.#onOpened = onOpened;
+    this.core = new StreamCore(keys, budgets, this);
+    this.ended = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  /** The connecting side's local end: it is read from at once, and written to once the far side has connected. */
+  startLocal(local: TcpEnd): void {
+    this.#local = local;
+    local.start(this);
+  }
+
+  /** The shared side's local end: the target has accepted. */
+  connected(local: TcpEnd): void {
+    if (this.#settled) return local.reset();
+    this.#local = local;
+    this.#opened = true;
+    this.core.announceOpened();
+    local.start(this);
+    this.#open();
+  }
+
+  /** Its new lane began by saying what the peer has. */
+  resume(peer: Ack): void {
+    try {
+      this.core.attachResumed(peer);
+    } catch (error) {
+      this.refuse(error instanceof LinkError ? error.code : "tampered");
+    }
+  }
+
+  /** A record on its lane. */
+  receive(raw: RawRecord): void {
+    this.failures = 0;
+    try {
+      this.core.record(raw);
+    } catch (error) {
+      this.refuse(error instanceof LinkError ? error.code : "tampered");
+    }
+  }
+
+  /** Breaks the stream on both sides. */
+  refuse(code: LinkErrorCode): void {
+    this.core.reset(code);
+    this.broken(code);
+  }
+
+  /** Every LINK_TICK_MS. */
+  tick(): void {
+    this.core.tick();
+    if (this.#brokenAt !== undefined && this.#host.now() - this.#brokenAt > LINK_RESET_LINGER_MS) {
+      this.core.fail("reset");
+    }
+  }
+
+  // --- What the local end says ---
+
+  data(bytes: Uint8Array): void {
+    this.core.push(bytes);
+  }
+
+  end(): void {
+    this.core.end();
+  }
+
+  drain(): void {}
+
+  // --- What the core does ---
+
+  now(): number {
+    return this.#host.now();
+  }
+
+  send(record: Uint8Array): void {
+    this.lane?.write(record);
+  }
+
+  deliver(bytes: Uint8Array): void {
+    if (this.#writable) this.#write(bytes);
+    else this.#queue.push(bytes);
+  }
+
+  deliverEnd(): void {
+    this.#endReceived = true;
+    this.#writeEnd();
+  }
+
+  /** Both what the local end says when it breaks, and what the core says when the stream does. */
+  broken(code: LinkErrorCode = "reset"): void {
+    if (this.#settled) return;
+    this.core.reset(code);
+    this.#brokenAt = this.#host.now();
+    this.#queue = [];
+    // A connecting side that was never told of success answers for itself.
+    if (this.#opened) this.#local?.reset();
+    this.#settle(code);
+  }
+
+  opened(): void {
+    this.#opened = true;
+    const told = this.#onOpened?.();
+    if (told === undefined) this.#open();
+    else told.then(() => this.#open(), (error) => this.refuse(errorCode(error) === "internal" ? "internal" : "reset"));
+  }
+
+  hold(held: boolean): void {
+    if (held) this.#local?.pause();
+    else this.#local?.resume();
+  }
+
+  over(clean: boolean): void {
+    this.#wireOver = true;
+    this.#host.wireOver(this, clean);
+    this.#finish();
+  }
+
+  #open(): void {
+    if (this.#settled) return;
+    this.#writable = true;
+    for (const bytes of this.#queue.splice(0)) this.#write(bytes);
+    this.#writeEnd();
+  }
+
+  #write(bytes: Uint8Array): void {
+    this.#local!.write(bytes, () => {
+      this.core.consumed(bytes.length);
+      if (this.#wireOver) this.#finish();
+    });
+  }
+
+  #writeEnd(): void {
+    if (!this.#endReceived || !this.#writable || this.#endWritten) return;
+    this.#endWritten = true;
+    this.#local!.end();
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#settled || !this.#wireOver || !this.#endWritten || !this.core.drained) return;
+    this.#local!.close();
+    this.#settle(undefined);
+  }
+
+  #settle(code: LinkErrorCode | undefined): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#resolve({
+      code,
+      bytesOut: this.core.bytesSent,
+      bytesIn: this.core.bytesReceived,
+      resumed: this.resumed,
+    });
+  }
+}

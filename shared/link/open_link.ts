@@ -1,0 +1,64 @@
+import { HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
+import { within } from "../relay/handshake.ts";
+import type { Session } from "../transport/transport.ts";
+import { ByteReader } from "../wire/byte_reader.ts";
+import { encodeStreamHeader } from "../wire/control.ts";
+import { handshakeFrame, PREFACE_NEW_LINK, readHandshakeFrame } from "./frame_io.ts";
+import { ConnectorHandshake, type HandshakeOptions, type LinkPeer } from "./handshake.ts";
+import { LinkKeys } from "./keys.ts";
+import { Lane, type LaneOwner } from "./lane.ts";
+
+/** A link that both sides have agreed on. */
+export interface OpenedLink {
+  readonly keys: LinkKeys;
+  readonly peer: LinkPeer;
+  /** Makes the lane that the handshake ran on; to be called once. */
+  readonly first: (owner: LaneOwner) => Lane;
+}
+
+/**
+ * Sets up a link over a session with the relay: the handshake of the connecting side. `check` decides on the share's
+ * identity before anything is told to it.
+ * @throws what `check` throws; {LinkError} `tampered`; {TransportError} `connect-timeout`, `stream-cut`, `session-closed`;
+ * {ProtocolError}
+ */
+export async function openLink(
+  session: Session,
+  options: HandshakeOptions,
+  check: (peer: LinkPeer) => void | Promise<void>,
+): Promise<OpenedLink> {
+  return await within(HANDSHAKE_TIMEOUT_MS, async () => {
+    const stream = await session.openStream();
+    const writer = stream.writable.getWriter();
+    writer.closed.catch(() => {});
+    const bytes = new ByteReader(stream.readable);
+    try {
+      const handshake = new ConnectorHandshake(options);
+      const header = encodeStreamHeader({ k: "link" });
+      writer.write(concat(header, Uint8Array.of(PREFACE_NEW_LINK), handshakeFrame(handshake.start()))).catch(() => {});
+      const { message3, peer, secret } = await handshake.finish(await readHandshakeFrame(bytes), check);
+      writer.write(handshakeFrame(message3)).catch(() => {});
+      writer.releaseLock();
+      const { rest, readable } = bytes.release();
+      return {
+        keys: new LinkKeys(secret, "connector"),
+        peer,
+        first: (owner) => new Lane(owner, { readable, writable: stream.writable }, rest),
+      };
+    } catch (error) {
+      writer.close().catch(() => {});
+      void bytes.cancel();
+      throw error;
+    }
+  });
+}
+
+function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}

@@ -1,0 +1,299 @@
+import { errorCode, LinkError, type LinkErrorCode } from "../errors.ts";
+import { LINK_BUDGET_BYTES, LINK_LANES_MAX, LINK_REPLAY_WINDOW, LINK_STREAMS_MAX } from "../limits.ts";
+import { Budget } from "./budget.ts";
+import { ControlEnd } from "./control_end.ts";
+import { asDatagram, DatagramSealer, type FlowMessage } from "./datagram.ts";
+import type { LinkTarget, Reach, StreamEnd } from "./ends.ts";
+import { ServedFlows } from "./flows.ts";
+import type { LinkPeer } from "./handshake.ts";
+import type { LinkKeys } from "./keys.ts";
+import { LargeDatagrams } from "./large_datagrams.ts";
+import type { Lane, LaneOwner } from "./lane.ts";
+import { decodeLaneHeader } from "./lane_header.ts";
+import { byeError, type LinkMessage, type PathInfo, type PortList } from "./link_control.ts";
+import { LinkStream, type StreamHost } from "./link_stream.ts";
+import { openRecord, type RawRecord, RecordType, sealRecord } from "./record.ts";
+import { ReplayWindow } from "./replay_window.ts";
+
+/** Where a link's lanes and datagrams come from now. */
+export interface Via {
+  /** The connecting side's address as the relay saw it; it need not be true. */
+  readonly from: string | undefined;
+  /** The largest datagram for the connecting side, in bytes. */
+  readonly datagramMaxSize: number;
+  /** Sends a datagram to the connecting side, best effort. */
+  sendDatagram(bytes: Uint8Array): void;
+}
+
+/** What the shared end of a link does to the world, and tells it. */
+export interface ShareLinkEffects {
+  readonly reach: Reach;
+  /** Milliseconds of a clock that only goes forward. */
+  now(): number;
+  /** Begins to tell of the ports that the share listens on. Returns how to stop. */
+  watchPorts(tell: (ports: PortList) => void): () => void;
+  /** A connection has ended. `startedAt` is of `now`. */
+  ended(target: LinkTarget, end: StreamEnd, startedAt: number): void;
+  /** The connecting side says how it reaches the relay. */
+  path(path: PathInfo): void;
+  /** The link has no lane any more, or has one again. */
+  reachable(reachable: boolean): void;
+  /** The link is over, and everything in it. Called once. */
+  over(error: LinkError): void;
+}
+
+/** What a lane carries now; a lane whose stream broke carries no other, the connecting side closes it. */
+type Cargo = LinkStream | "datagrams" | "nothing" | "broken";
+
+const CONTROL_TARGET: LinkTarget = { host: "", port: 0 };
+
+/** The shared end of a link: takes lanes as they come, and connects where the owner allows it. */
+export class ShareLink implements LaneOwner, StreamHost {
+  readonly peer: LinkPeer;
+  readonly #keys: LinkKeys;
+  readonly #effects: ShareLinkEffects;
+  readonly #resumeWindowMs: number;
+  readonly #budgets = { out: new Budget(LINK_BUDGET_BYTES), in: new Budget(LINK_BUDGET_BYTES) };
+  readonly #streams = new Map<number, LinkStream>();
+  readonly #streamIds = new ReplayWindow(LINK_REPLAY_WINDOW);
+  readonly #laneNumbers = new ReplayWindow(LINK_REPLAY_WINDOW);
+  readonly #lanes = new Map<Lane, Cargo>();
+  /** Lanes that have shown the link's id and nothing yet that only its peer could. */
+  readonly #candidates = new Map<Lane, Via>();
+  readonly #sealer: DatagramSealer;
+  readonly #flows: ServedFlows;
+  readonly #control = new ControlEnd((message) => this.#message(message));
+  #datagramLane: Lane | undefined;
+  /** What was sent before there was a lane for it. */
+  readonly #large = new LargeDatagrams();
+  #via: Via | undefined;
+  #unreachableSince: number | undefined;
+  #peerMtu = 0;
+  #toldMtu = 0;
+  #stopWatching: (() => void) | undefined;
+  #over = false;
+
+  constructor(keys: LinkKeys, peer: LinkPeer, resumeWindowMs: number, effects: ShareLinkEffects) {
+    this.#keys = keys;
+    this.peer = peer;
+    this.#effects = effects;
+    this.#resumeWindowMs = resumeWindowMs;
+    this.#sealer = new DatagramSealer(keys.datagrams);
+    this.#flows = new ServedFlows(effects.reach, (message) => this.#sendFlow(message), () => effects.now());
+    this.#unreachableSince = effects.now();
+    this.#streamIds.accept(0);
+    const control = new LinkStream(0, CONTROL_TARGET, keys.stream(0), this.#budgets, this);
+    this.#streams.set(0, control);
+    control.connected(this.#control);
+    void control.ended.then(({ code }) => this.#end(endOf(code)));
+  }
+
+  /** Connections now. */
+  get streams(): number {
+    return this.#streams.size - 1;
+  }
+
+  /** Since when there is no lane; undefined while there is one. */
+  get unreachableSince(): number | undefined {
+    return this.#unreachableSince;
+  }
+
+  now(): number {
+    return this.#effects.now();
+  }
+
+  /** Takes a lane that showed this link's id. The caller runs it. False when there are too many. */
+  adopt(lane: Lane, via: Via): boolean {
+    if (this.#over || this.#lanes.size >= LINK_LANES_MAX) return false;
+    this.#lanes.set(lane, "nothing");
+    this.#candidates.set(lane, via);
+    return true;
+  }
+
+  /** A datagram that came on the channel of this link's path. */
+  receiveDatagram(bytes: Uint8Array): void {
+    const message = this.#sealer.openDatagram(bytes);
+    if (message !== undefined) this.#flows.receive(message);
+  }
+
+  /** Housekeeping, every LINK_TICK_MS. */
+  tick(): void {
+    if (this.#over) return;
+    if (this.#unreachableSince !== undefined && this.now() - this.#unreachableSince > this.#resumeWindowMs) {
+      return this.#end(new LinkError("resume-expired", "The connecting side was away for too long."));
+    }
+    for (const stream of [...this.#streams.values()]) stream.tick();
+    this.#flows.tick();
+    this.#tellMtu();
+  }
+
+  /** Ends the link: tells the connecting side why, then breaks what is still open. */
+  close(message: string): void {
+    if (this.#over) return;
+    this.#control.send({ t: "bye", message });
+    this.#end(new LinkError("link-closed", message));
+  }
+
+  record(lane: Lane, raw: RawRecord): void {
+    if (raw.type === RecordType.LANE) return this.#beginCargo(lane, raw);
+    const cargo = this.#lanes.get(lane);
+    if (cargo instanceof LinkStream) return cargo.receive(raw);
+    if (cargo === "datagrams" && raw.type === RecordType.DATAGRAM) {
+      return this.#flows.receive(this.#sealer.openRecord(raw));
+    }
+    throw new LinkError("tampered", "A record came that nobody waits for.");
+  }
+
+  gone(lane: Lane): void {
+    const cargo = this.#lanes.get(lane);
+    this.#lanes.delete(lane);
+    this.#candidates.delete(lane);
+    if (lane === this.#datagramLane) this.#datagramLane = undefined;
+    if (cargo instanceof LinkStream) {
+      cargo.lane = undefined;
+      cargo.core.detach();
+    }
+    if (cargo === "datagrams") this.#large.clear();
+    if (this.#lanes.size > 0 || this.#over || this.#unreachableSince !== undefined) return;
+    this.#unreachableSince = this.now();
+    this.#effects.reachable(false);
+  }
+
+  wireOver(stream: LinkStream, clean: boolean): void {
+    this.#streams.delete(stream.id);
+    const { lane } = stream;
+    stream.lane = undefined;
+    if (lane === undefined) return;
+    this.#lanes.set(lane, clean ? "nothing" : "broken");
+  }
+
+  #beginCargo(lane: Lane, raw: RawRecord): void {
+    const payload = openRecord(this.#keys.lanes.receive, raw);
+    if (payload === undefined || this.#lanes.get(lane) !== "nothing" || !this.#laneNumbers.accept(raw.number)) {
+      throw new LinkError("tampered", "A lane does not begin as the far side began it.");
+    }
+    const header = decodeLaneHeader(payload);
+    this.#proven(lane);
+    if (header.op === "datagrams") {
+      this.#datagramLane = lane;
+      this.#lanes.set(lane, "datagrams");
+      return this.#large.release(lane);
+    }
+    let stream = this.#streams.get(header.id);
+    const known = stream !== undefined;
+    if (stream === undefined) {
+      if (!this.#streamIds.accept(header.id)) {
+        if (header.op === "open") throw new LinkError("tampered", "A connection was opened twice.");
+        lane.write(sealRecord(this.#keys.stream(header.id).send, RecordType.DONE, 0));
+        return;
+      }
+      stream = this.#newStream(header.id, header.target);
+    } else if (header.op === "open" && header.id !== 0) {
+      throw new LinkError("tampered", "A connection was opened twice.");
+    }
+    const before = stream.lane;
+    if (before !== undefined) {
+      this.#lanes.delete(before);
+      before.close();
+      stream.core.detach();
+    }
+    stream.lane = lane;
+    this.#lanes.set(lane, stream);
+    if (header.op === "open") {
+      stream.core.attachFresh();
+    } else {
+      if (known) stream.resumed++;
+      stream.resume(header);
+    }
+  }
+
+  /** The lane has shown that it is the peer's: from here on datagrams go the same way. */
+  #proven(lane: Lane): void {
+    const via = this.#candidates.get(lane);
+    if (via === undefined) return;
+    this.#candidates.delete(lane);
+    this.#via = via;
+    if (this.#unreachableSince === undefined) return;
+    this.#unreachableSince = undefined;
+    this.#toldMtu = 0;
+    this.#effects.reachable(true);
+  }
+
+  #newStream(id: number, target: LinkTarget): LinkStream {
+    const stream = new LinkStream(id, target, this.#keys.stream(id), this.#budgets, this);
+    const startedAt = this.now();
+    this.#streams.set(id, stream);
+    const aborter = new AbortController();
+    void stream.ended.then((end) => {
+      aborter.abort();
+      this.#effects.ended(target, end, startedAt);
+    });
+    if (this.#streams.size > LINK_STREAMS_MAX + 1) {
+      stream.refuse("too-many-streams");
+    } else {
+      this.#effects.reach.connect(target, aborter.signal).then(
+        (local) => stream.connected(local),
+        (error) => stream.refuse(error instanceof LinkError ? error.code : reachCode(error)),
+      );
+    }
+    return stream;
+  }
+
+  #sendFlow(message: FlowMessage): void {
+    const via = this.#via;
+    if (via === undefined || this.#unreachableSince !== undefined) return;
+    const record = this.#sealer.seal(message);
+    const datagram = asDatagram(record);
+    if (datagram.length <= Math.min(via.datagramMaxSize, this.#peerMtu)) via.sendDatagram(datagram);
+    else if (this.#datagramLane !== undefined) this.#large.send(record, this.#datagramLane);
+    // Only the connecting side opens lanes.
+    else if (this.#large.keep(record)) this.#control.send({ t: "want-datagrams" });
+  }
+
+  #tellMtu(): void {
+    const max = this.#via?.datagramMaxSize ?? 0;
+    if (max === this.#toldMtu) return;
+    this.#toldMtu = max;
+    this.#control.send({ t: "mtu", max });
+  }
+
+  #message(message: LinkMessage): void {
+    switch (message.t) {
+      case "ping":
+        return this.#control.send({ t: "pong", n: message.n });
+      case "mtu":
+        this.#peerMtu = message.max;
+        return;
+      case "path":
+        return this.#effects.path(message);
+      case "watch":
+        this.#stopWatching?.();
+        this.#stopWatching = message.ports
+          ? this.#effects.watchPorts((ports) => this.#control.send({ t: "ports", ...ports }))
+          : undefined;
+        return;
+      case "bye":
+        return this.#end(byeError(message.message));
+    }
+  }
+
+  #end(error: LinkError): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#stopWatching?.();
+    for (const stream of [...this.#streams.values()]) stream.core.fail(error.code);
+    this.#flows.end();
+    for (const lane of this.#lanes.keys()) lane.close();
+    this.#lanes.clear();
+    this.#candidates.clear();
+    this.#effects.over(error);
+  }
+}
+
+function endOf(code: LinkErrorCode | undefined): LinkError {
+  return new LinkError(code ?? "link-closed", "The link broke.");
+}
+
+function reachCode(error: unknown): LinkErrorCode {
+  return errorCode(error) === "internal" ? "internal" : "host-unreachable";
+}
