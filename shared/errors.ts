@@ -57,6 +57,7 @@ export type ServiceErrorCode =
   | "share-unknown"
   | "share-expired"
   | "share-ended" // its owner stopped it
+  | "share-away" // it lives, but its agent is attached nowhere, or not here
   | "not-allowed"
   | "rate-limited"
   | "bad-request"

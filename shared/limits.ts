@@ -269,8 +269,6 @@ export const RECONNECT_MAX_MS = 5 * SECOND;
 
 /** Payload of one record of a link: large enough that its cost per byte is small, small enough to be opened at once. */
 export const LINK_RECORD_MAX_BYTES = 64 * KiB;
-/** A message of a link's handshake. Ours take 250 bytes. */
-export const LINK_HANDSHAKE_FRAME_MAX_BYTES = 2 * KiB;
 /** A control message of a link: a list of 10,000 ports fits. */
 export const LINK_CONTROL_MAX_BYTES = 64 * KiB;
 /** Ports of one protocol in a list of those that a share listens on. */
@@ -317,6 +315,15 @@ export const LINK_HANDSHAKES_MAX = 64;
 export const LANE_READ_IDLE_BYTES = 2 * KiB;
 export const LANE_READ_BULK_BYTES = 256 * KiB;
 export const LANE_BUFFERS_KEPT = 16;
+/** Attempts to reach an edge that run at once: a dead address keeps silent for long, the next may answer at once. */
+export const ATTACH_ATTEMPTS_MAX = 4;
+/** The next attempt joins those that run after this; the wait doubles up to the longest. */
+export const ATTACH_STAGGER_MS = 300;
+export const ATTACH_STAGGER_MAX_MS = 4 * SECOND;
+/** `connect` waits so long for a share that is away just now before it says so and ends. */
+export const CONNECT_AWAY_WAIT_MS = 10 * SECOND;
+/** Connectors of one share's session whose datagrams are told apart: those of all its links, and some that come back. */
+export const LINK_CHANNELS_MAX = 256;
 /** UDP flows of one link; the one that is idle for longest makes room. */
 export const LINK_FLOWS_MAX = 4096;
 /** A flow without a datagram either way ends after this: two keep-alives of common NATs. */

@@ -7,7 +7,7 @@ import type { CommandContext } from "../cli/context.ts";
 import { LAUNCHER_GONE } from "../cli/interrupts.ts";
 import type { ShareOptions } from "../cli/options.ts";
 import { type OpenTarget, openTarget } from "../target/open_target.ts";
-import { connectEdge } from "./connect_edge.ts";
+import { connectAnyEdge } from "./connect_edge.ts";
 import { observed } from "./observe.ts";
 import { serveSession } from "./serve_session.ts";
 import { ServiceApi } from "./service_api.ts";
@@ -63,7 +63,7 @@ export async function shareTarget(
     unregister: async (name) => {
       if (!killed(signal)) await api.unregister(name, AbortSignal.timeout(GOODBYE_TIMEOUT_MS));
     },
-    connect: connectEdge,
+    connect: connectAnyEdge,
     ticket: (name) => api.ticket("share", name),
     otherName: () => (chosen ? undefined : generateName(secureRandom)),
     serve: (session) => serveSession(session, handler),

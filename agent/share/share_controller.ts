@@ -7,6 +7,7 @@ import type { Connected, Fallback } from "../../shared/transport/connect.ts";
 import type { Session } from "../../shared/transport/transport.ts";
 import { VERSION } from "../version.ts";
 import { Backoff } from "./backoff.ts";
+import { readUntilBye } from "./until_bye.ts";
 
 /** The service's answer to a registration. */
 export interface Registration {
@@ -41,8 +42,8 @@ export interface ShareEffects {
   standing(name: string, signal: AbortSignal): Promise<Standing>;
   /** Ends the share at the service. Takes no longer than somebody waits who has pressed Ctrl-C. */
   unregister(name: string): Promise<void>;
-  /** @throws {TransportError} */
-  connect(edge: EdgeInfo, signal: AbortSignal): Promise<Connected>;
+  /** Connects to one of `edges`, the first if it answers. @throws {TransportError} */
+  connect(edges: readonly EdgeInfo[], signal: AbortSignal): Promise<Connected & { readonly edge: EdgeInfo }>;
   /** A fresh ticket for HELLO. */
   ticket(name: string): Promise<Uint8Array>;
   /** Another name, when a generated one is taken; undefined when the name was chosen. */
@@ -183,9 +184,10 @@ export class ShareController {
 
   async #attachAndServe(registration: Registration, signal: AbortSignal): Promise<void> {
     const { edges } = registration;
-    const edge = edges[this.#tries++ % edges.length];
-    if (edge === undefined) throw new ServiceError("unavailable", "The service has no edge to attach to right now.");
-    const { session, fallback } = await this.#effects.connect(edge, signal);
+    if (edges.length === 0) throw new ServiceError("unavailable", "The service has no edge to attach to right now.");
+    const first = this.#tries++ % edges.length;
+    const inOrder = [...edges.slice(first), ...edges.slice(0, first)];
+    const { session, fallback, edge } = await this.#effects.connect(inOrder, signal);
     const end = () => session.close({ code: 0, reason: "bye" });
     // Nobody who has pressed Ctrl-C waits for a handshake.
     signal.addEventListener("abort", end);
@@ -247,20 +249,4 @@ function overBy(standing: Exclude<Standing, "ours">): ServiceError | SpanwayErro
     case "expired":
       return new ServiceError(EndCode.EXPIRED, "The share has expired.");
   }
-}
-
-async function readUntilBye(control: Control, session: Session): Promise<{ code: string; message: string }> {
-  const closed = session.closed.then(({ reason }) => ({
-    code: "session-closed",
-    message: reason === "" ? "The connection to the edge was lost." : `The connection to the edge ended: ${reason}.`,
-  }));
-  const bye = (async () => {
-    for (;;) {
-      const message = await control.read();
-      if (message === undefined) return await closed;
-      if (message.t === "bye") return { code: message.code, message: message.message };
-      if (message.t === "ping") await control.send({ t: "pong", n: message.n });
-    }
-  })().catch(() => closed);
-  return await Promise.race([bye, closed]);
 }

@@ -65,13 +65,14 @@ class World {
       this.unregistered.push(name);
       return Promise.resolve();
     },
-    connect: (edge) => {
+    connect: ([edge]) => {
+      assert.ok(edge);
       this.dialled.push(edge.id);
       this.fail("connect");
       const pair = memoryPair();
       this.pairs.push(pair);
       void this.core.serve(pair.server);
-      return Promise.resolve({ session: pair.client, fallback: undefined });
+      return Promise.resolve({ session: pair.client, fallback: undefined, edge });
     },
     ticket: () => Promise.resolve(new Uint8Array(8)),
     otherName: () => this.names.shift(),
@@ -181,9 +182,9 @@ Deno.test("an agent that was away until after the expiry ends as expired", async
 Deno.test("an interrupt does not wait for a handshake that nobody answers", async () => {
   const world = new World();
   const stop = new AbortController();
-  world.effects.connect = () => {
+  world.effects.connect = ([edge]) => {
     setTimeout(() => stop.abort());
-    return Promise.resolve({ session: memoryPair().client, fallback: undefined });
+    return Promise.resolve({ session: memoryPair().client, fallback: undefined, edge: edge! });
   };
   const startedAt = performance.now();
   assert.equal(await world.run(stop.signal), "interrupted");

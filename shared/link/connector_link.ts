@@ -100,9 +100,9 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     this.#preface.set(header);
     this.#preface[header.length] = PREFACE_LINK;
     this.#preface.set(keys.linkId, header.length + 1);
-    const confirmed = Promise.withResolvers<void>();
-    this.confirmed = confirmed.promise;
-    const control = this.#newStream(0, CONTROL_TARGET, () => confirmed.resolve());
+    let confirm = () => {};
+    this.confirmed = new Promise((resolve) => confirm = resolve);
+    const control = this.#newStream(0, CONTROL_TARGET, () => confirm());
     control.startLocal(this.#control);
     void control.ended.then(({ code }) => this.#end(endOf(code)));
   }

@@ -1,5 +1,5 @@
 import { ProtocolError, TransportError } from "../errors.ts";
-import { LINK_HANDSHAKE_FRAME_MAX_BYTES } from "../limits.ts";
+import { LINK_HANDSHAKE_MAX_BYTES } from "../limits.ts";
 import type { ByteReader } from "../wire/byte_reader.ts";
 import { encodeVarint, readVarint } from "../wire/varint.ts";
 
@@ -25,7 +25,7 @@ export async function readHandshakeFrame(bytes: ByteReader): Promise<Uint8Array>
     await needBytes(bytes, bytes.available + 1);
     length = readVarint(bytes.peek(), 0);
   }
-  if (length.value > LINK_HANDSHAKE_FRAME_MAX_BYTES) throw new ProtocolError("too-large", "a handshake too large");
+  if (length.value > LINK_HANDSHAKE_MAX_BYTES) throw new ProtocolError("too-large", "a handshake too large");
   await needBytes(bytes, length.end + length.value);
   bytes.take(length.end);
   return bytes.take(length.value).slice();
