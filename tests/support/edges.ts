@@ -69,6 +69,46 @@ export class RestartingEdge implements AsyncDisposable {
   }
 }
 
+/** A relay that keeps its port and its state through every death. */
+export class RestartingRelay implements AsyncDisposable {
+  readonly #data = mkdtempSync(join(tmpdir(), "spanway-relay-"));
+  #running: RunningRelay | undefined;
+  #port = 0;
+  #url = "";
+
+  static async start(): Promise<RestartingRelay> {
+    const relay = new RestartingRelay();
+    await relay.restart();
+    return relay;
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  /** kill -9 of the relay itself, its only edge. Its launcher and its Worker go too. */
+  async kill(): Promise<void> {
+    const { process } = this.#running!;
+    const { agentPid, workerdPid } = process;
+    this.#running = undefined;
+    kill(agentPid, "SIGKILL");
+    await allGone([agentPid, workerdPid]);
+    await process.exited;
+  }
+
+  /** Starts it on the same port. */
+  async restart(): Promise<void> {
+    this.#running = await startRelay({ args: ["--data", this.#data], port: this.#port });
+    this.#port = this.#running.port;
+    this.#url = this.#running.url;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#running?.stop();
+    rmSync(this.#data, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
 export interface EdgeStartOptions extends StartOptions {
   /** Default 127.0.0.1. */
   readonly address?: string;

@@ -48,13 +48,13 @@ export class TcpServer implements Disposable {
 }
 
 /** Connects to a port of this machine. */
-export function dial(port: number): Promise<Socket> {
+export function dial(port: number): Promise<Socket & Disposable> {
   return new Promise((resolve, reject) => {
     const socket = net.connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true });
     socket.once("connect", () => {
       socket.off("error", reject);
       socket.on("error", () => {});
-      resolve(socket);
+      resolve(Object.assign(socket, { [Symbol.dispose]: () => void socket.destroy() }));
     });
     socket.once("error", reject);
   });
