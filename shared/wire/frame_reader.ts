@@ -46,25 +46,27 @@ export class FrameReader {
   }
 
   #parse(): Frame | undefined {
-    const available = this.#bytes.available;
-    if (available === 0) return undefined;
-    if (this.#dataLeft > 0) return this.#takeData();
-    const view = this.#bytes.peek();
-    const limit = maxPayload(view[0]!);
-    const length = readVarint(view, 1);
-    if (length === undefined) return undefined;
-    if (length.value > limit) {
-      throw new ProtocolError("too-large", `a frame of ${length.value} bytes, at most ${limit} are allowed`);
-    }
-    const type = view[0] as FrameType;
-    if (type === FrameType.DATA) {
+    // A loop, as a peer may send any number of empty frames.
+    while (this.#bytes.available > 0) {
+      if (this.#dataLeft > 0) return this.#takeData();
+      const view = this.#bytes.peek();
+      const limit = maxPayload(view[0]!);
+      const length = readVarint(view, 1);
+      if (length === undefined) return undefined;
+      if (length.value > limit) {
+        throw new ProtocolError("too-large", `a frame of ${length.value} bytes, at most ${limit} are allowed`);
+      }
+      const type = view[0] as FrameType;
+      if (type === FrameType.DATA) {
+        this.#bytes.take(length.end);
+        this.#dataLeft = length.value;
+        continue;
+      }
+      if (this.#bytes.available < length.end + length.value) return undefined;
       this.#bytes.take(length.end);
-      this.#dataLeft = length.value;
-      return this.#dataLeft === 0 ? this.#parse() : this.#takeData();
+      return { type, payload: this.#bytes.take(length.value) };
     }
-    if (available < length.end + length.value) return undefined;
-    this.#bytes.take(length.end);
-    return { type, payload: this.#bytes.take(length.value) };
+    return undefined;
   }
 
   #takeData(): Frame | undefined {

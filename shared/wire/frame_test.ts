@@ -39,6 +39,12 @@ Deno.test("frames are read back however their bytes are cut", async () => {
   }
 });
 
+Deno.test("any number of empty frames is passed over", async () => {
+  const reader = readerOf(new Uint8Array(256 * 1024), Uint8Array.fromHex("0300"));
+  assert.equal((await reader.next())?.type, FrameType.END);
+  assert.equal(await reader.next(), undefined);
+});
+
 Deno.test("an end inside a frame is a cut, between frames an end", async () => {
   for (const hex of ["01", "0102", "010278", "0005aa"]) {
     const reader = readerOf(Uint8Array.fromHex(hex));
