@@ -23,7 +23,7 @@ export interface ResponseHead {
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const UNSAFE = /[^\t\x20-\x7e\x80-\xff]/;
-const UNSAFE_TARGET = /[\0-\x20\x7f]/;
+const UNSAFE_TARGET = /[^\x21-\x7e\x80-\xff]/;
 
 const BOUNDS = { maxBytes: HTTP_HEAD_MAX_BYTES, maxDepth: 2, maxItems: 2 * HTTP_HEADERS_MAX + 8 };
 
