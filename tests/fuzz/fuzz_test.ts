@@ -1,0 +1,9 @@
+/** Every decoder that strangers' bytes reach. See fuzz.ts for how long, and how to repeat what it finds. */
+import { fuzzTests } from "./fuzz.ts";
+import { h3 } from "./h3.ts";
+import { http } from "./http.ts";
+import { qmux } from "./qmux.ts";
+import { ticket } from "./ticket.ts";
+import { wire } from "./wire.ts";
+
+fuzzTests([...wire, ...h3, ...qmux, ...http, ...ticket]);
