@@ -1,9 +1,11 @@
 /** Every decoder that strangers' bytes reach. See fuzz.ts for how long, and how to repeat what it finds. */
 import { fuzzTests } from "./fuzz.ts";
 import { h3 } from "./h3.ts";
+import { handshake } from "./handshake.ts";
 import { http } from "./http.ts";
+import { link } from "./link.ts";
 import { qmux } from "./qmux.ts";
 import { ticket } from "./ticket.ts";
 import { wire } from "./wire.ts";
 
-fuzzTests([...wire, ...h3, ...qmux, ...http, ...ticket]);
+fuzzTests([...wire, ...h3, ...qmux, ...http, ...ticket, ...handshake, ...link]);
