@@ -23,3 +23,12 @@ export type TargetErrorCode =
 
 /** What should be shared cannot be. */
 export class TargetError extends SpanwayError<TargetErrorCode> {}
+
+export type ListenErrorCode =
+  | "address-in-use" // another program has the port
+  | "address-not-permitted" // a port below 1024, or a rule of the system
+  | "address-unavailable" // not an address of this machine
+  | "listen-failed";
+
+/** An address of this machine cannot be listened on. */
+export class ListenError extends SpanwayError<ListenErrorCode> {}

@@ -43,7 +43,7 @@ export const HANDSHAKE_TIMEOUT_MS = 10 * SECOND;
 export const REFUSAL_LINGER_MS = 500;
 /** Sessions of one edge that have not shown a ticket yet. Beyond it new ones are refused. */
 export const EDGE_PENDING_SESSIONS_MAX = 512;
-/** Sessions on one edge. At 150 KiB each the idle ones take 1.5 GiB. */
+/** Shares on one edge. At 210 KiB each the idle ones take 2 GiB. */
 export const EDGE_SESSIONS_MAX = 10_000;
 /** Silence over UDP before the fallback over TCP starts beside it: three round trips of a bad mobile network. */
 export const FALLBACK_AFTER_MS = 1.5 * SECOND;
@@ -51,10 +51,13 @@ export const FALLBACK_AFTER_MS = 1.5 * SECOND;
 export const SESSION_STREAMS_MAX = 4096;
 /** How long opening a stream may wait for credit. */
 export const STREAM_OPEN_TIMEOUT_MS = 10 * SECOND;
-/** A silent peer is dead after this. */
-export const SESSION_IDLE_TIMEOUT_MS = 6 * SECOND;
+/**
+ * A silent peer is dead after this; QUIC notices up to a keep-alive later. Links are to be resumed within 5 s of an edge's
+ * death: what is left is for finding the next one.
+ */
+export const SESSION_IDLE_TIMEOUT_MS = 2.5 * SECOND;
 /** Keep-alive interval: a third of the idle timeout, so that two lost packets kill nothing. */
-export const SESSION_KEEP_ALIVE_MS = 2 * SECOND;
+export const SESSION_KEEP_ALIVE_MS = 0.8 * SECOND;
 /** Datagrams queued for a reader who is away; the oldest go first. */
 export const DATAGRAM_QUEUE_MAX = 256;
 /** The reason in a session's close, in UTF-8: what WebTransport over HTTP/3 carries. */
@@ -79,7 +82,7 @@ export const QMUX_SEND_AHEAD_MS = 100;
 export const QMUX_RECORD_MAX_BYTES = 16_382;
 /** QMux: frames in one record. Ours carry one; each makes the library copy the rest of the record. */
 export const QMUX_RECORD_FRAMES_MAX = 64;
-/** QMux: a peer may ping this often, and this many times at once. A live one does every SESSION_KEEP_ALIVE_MS. */
+/** QMux: a peer may ping this often, and this many times at once. A live one does at a third of SESSION_IDLE_TIMEOUT_MS. */
 export const QMUX_PING_INTERVAL_MS = 500;
 export const QMUX_PING_BURST = 32;
 /** After its close a session's connection may linger this long for the last bytes, and a dead peer no longer. */
@@ -89,6 +92,29 @@ export const SESSION_CLOSE_LINGER_MS = 2 * SECOND;
 
 /** A connector's address as the edge tells it to the share: the longest IPv6 address with a zone, and a port. */
 export const LINK_FROM_MAX_CHARS = 64;
+/** Connectors of one share, which is a team and some. A newcomer takes the place of one that has no lane. */
+export const SHARE_CONNECTORS_MAX = 64;
+/** Connectors on one edge. At 210 KiB each the idle ones take 0.8 GiB. */
+export const EDGE_CONNECTORS_MAX = 4096;
+/** Lanes of one connector: those of LINK_STREAMS_MAX connections, LINK_IDLE_LANES_MAX idle ones, and some that end. */
+export const CONNECTOR_LANES_MAX = 1100;
+/**
+ * Lanes of all connectors of one share: what SESSION_STREAMS_MAX leaves beside SHARE_REQUESTS_MAX requests, idle HTTP
+ * streams, and the eighth whose credit QUIC holds back.
+ */
+export const SHARE_LANES_MAX = 2400;
+/** A connector may have this many times as many lanes as its share has left: two large ones fit, and nobody takes all. */
+export const LANES_PER_FREE_LANE = 4;
+/** The header of a connector's stream must have arrived by then: it is sent with the opening of the stream. */
+export const LANE_HEADER_TIMEOUT_MS = 5 * SECOND;
+/** Connectors that ask for admission from one address at once, and how fast that comes back: as for registrations. */
+export const CONNECTS_PER_ADDRESS_BURST = 300;
+export const CONNECTS_PER_ADDRESS_REFILL_MS = 500;
+/** The same for one device key. */
+export const CONNECTS_PER_KEY_BURST = 120;
+export const CONNECTS_PER_KEY_REFILL_MS = 1 * SECOND;
+/** Addresses, and keys, whose attempts to connect are counted; the longest idle is forgotten first. */
+export const CONNECT_BUCKETS_MAX = 20_000;
 
 // --- HTTP/3 ----------------------------------------------------------------------------------------------------------
 
@@ -100,9 +126,12 @@ export const H3_FIELDS_MAX = 128;
 export const H3_SETTINGS_MAX_BYTES = 1 * KiB;
 /** An unknown frame or capsule that is skipped: peers send small ones to keep everybody tolerant. */
 export const H3_SKIP_MAX_BYTES = 64 * KiB;
-/** Bidirectional streams that each client of a server may have open: agents open few, and each one allowed costs the
- * server 80 bytes per session whether it is used or not. */
-export const H3_SERVER_STREAMS_MAX = 128;
+/**
+ * Bidirectional streams that each client of a server may have open. Whether it connects, and needs CONNECTOR_LANES_MAX, is
+ * not known yet when its connection is accepted; credit for an eighth may be held back. Each one allowed costs the server
+ * 66 bytes per session whether it is used or not: an idle session takes 207 KiB with 1280 of them, 133 KiB with 128.
+ */
+export const H3_SERVER_STREAMS_MAX = 1280;
 /** Unidirectional streams a peer may have open: three of HTTP/3, and room for those that are refused. */
 export const H3_UNI_STREAMS_MAX = 32;
 /** Streams whose header has not arrived, or not their session; beyond it no more are taken from the connection. */
@@ -370,6 +399,43 @@ export const SOCKS_FLOWS_MAX = 256;
 export const SOCKS_AUTH_MAX_BYTES = 255;
 /** The file they stand in. */
 export const SOCKS_AUTH_FILE_MAX_BYTES = 1 * KiB;
+
+// --- What a share lets in --------------------------------------------------------------------------------------------
+
+/** A connection that a peer asked for must stand by then, the lookup of its name included. */
+export const REACH_CONNECT_TIMEOUT_MS = 10 * SECOND;
+/** Connections being set up at once: each is a socket and half-open at somebody else's door. */
+export const REACH_DIALS_MAX = 256;
+/** Those to one host: a host that swallows everything stops only itself. */
+export const REACH_DIALS_PER_HOST_MAX = 64;
+/** Connections that wait for their turn; beyond it they are refused. A few links at their limit fit. */
+export const REACH_DIALS_WAITING_MAX = 16_384;
+/** And nobody waits for longer than this. */
+export const REACH_DIAL_WAIT_MS = 30 * SECOND;
+/** Connections that a share keeps for all its peers: eight links at their limit, below the descriptors of a process. */
+export const REACH_CONNECTIONS_MAX = 8192;
+/** Names being looked up at once. A lookup that hangs holds a thread and cannot be taken back. */
+export const REACH_LOOKUPS_MAX = 64;
+/** UDP flows of all peers of a share: each is a socket with a buffer of up to 64 KiB. The longest idle makes room. */
+export const REACH_FLOWS_MAX = 2048;
+/** Datagrams of one flow that wait until its host has been looked up. */
+export const REACH_FLOW_EARLY_MAX = 16;
+/** Datagrams of one flow that the system has not taken yet; beyond it they are dropped. */
+export const REACH_FLOW_SENDING_MAX = 256;
+/** How often the flows are looked through for idle ones. */
+export const REACH_FLOW_SWEEP_MS = 1 * SECOND;
+/** How old the list of this machine's own addresses may be. Reading it takes 40 us. */
+export const OWN_ADDRESSES_CACHE_MS = 1 * SECOND;
+/** Rules of --allow-host, all of which are tried for every connection. */
+export const REACH_RULES_MAX = 256;
+/** How often the ports that this machine listens on are listed, while somebody mirrors them. It takes 5-15 ms. */
+export const LISTENING_POLL_MS = 2 * SECOND;
+/** The program that lists them must be done by then. */
+export const LISTENING_TIMEOUT_MS = 5 * SECOND;
+/** Its output: 40,000 sockets. */
+export const LISTENING_OUTPUT_MAX_BYTES = 4 * MiB;
+/** Lists in a row that failed, after which nobody is told of ports any more. */
+export const LISTENING_FAILURES_MAX = 3;
 
 // --- Command line ----------------------------------------------------------------------------------------------------
 
