@@ -1,7 +1,7 @@
-import { errorCode, errorMessage, ProtocolError } from "../errors.ts";
-import { REFUSAL_LINGER_MS } from "../limits.ts";
 import type { Session, SessionClose } from "../transport/transport.ts";
+import { type ConnectorBounds, Connectors } from "./connectors.ts";
 import type { Control } from "./handshake.ts";
+import { sayBye, serveControl } from "./serve_control.ts";
 import { type PoolEffects, StreamPool } from "./stream_pool.ts";
 
 /** One share whose agent is attached here. */
@@ -11,6 +11,7 @@ export class AttachedShare {
   readonly id: string;
   readonly session: Session;
   readonly pool: StreamPool;
+  readonly connectors: Connectors;
   /** Unix milliseconds. */
   readonly expiresAt: number;
   readonly #control: Control;
@@ -20,57 +21,31 @@ export class AttachedShare {
     session: Session,
     control: Control,
     effects: PoolEffects,
+    bounds: ConnectorBounds = {},
   ) {
     this.name = attachment.name;
     this.id = attachment.id;
     this.expiresAt = attachment.expiresAt;
     this.session = session;
     this.pool = new StreamPool(session, effects);
+    this.connectors = new Connectors(session, bounds);
     this.#control = control;
   }
 
   /**
-   * Answers the agent's control messages until the session ends. `fault` is the code of what the agent did wrong, if that
-   * was the cause. Never rejects.
+   * Answers the agent's control messages until the session ends, then lets go of visitors and connectors. `fault` is the
+   * code of what the agent did wrong, if that was the cause. Never rejects.
    */
-  async serveControl(): Promise<{ close: SessionClose; fault: string | undefined }> {
-    let fault: string | undefined;
-    try {
-      for (;;) {
-        const message = await this.#control.read();
-        if (message === undefined || message.t === "bye") break;
-        if (message.t === "ping") await this.#control.send({ t: "pong", n: message.n });
-      }
-      this.session.close({ code: 0, reason: "bye" });
-    } catch (error) {
-      if (error instanceof ProtocolError) fault = errorCode(error);
-      this.session.close({ code: 1, reason: errorMessage(error) });
-    }
-    return { close: await this.session.closed, fault };
+  async serve(): Promise<{ close: SessionClose; fault: string | undefined }> {
+    const end = await serveControl(this.session, this.#control);
+    this.pool.close();
+    void this.connectors.close(undefined);
+    return end;
   }
 
-  /** Refuses streams that the agent opens: a share only answers. Never rejects. */
-  async refuseStreams(): Promise<void> {
-    for (;;) {
-      const stream = await this.session.acceptStream();
-      if (stream === undefined) return;
-      stream.readable.cancel().catch(() => {});
-      stream.writable.abort().catch(() => {});
-    }
-  }
-
-  /** Tells the agent why, leaves it the time to hear it, then ends the session. Never rejects. */
+  /** Tells the agent and its connectors why, leaves them the time to hear it, then ends the sessions. Never rejects. */
   async end(code: string, message: string): Promise<void> {
     this.pool.close();
-    // Not waited for: an agent that takes nothing is given no more time than any other.
-    void this.#control.send({ t: "bye", code, message });
-    await linger(this.session, code);
+    await Promise.all([this.connectors.close(code), sayBye(this.session, this.#control, code, message)]);
   }
-}
-
-/** Waits until the peer closes the session, for REFUSAL_LINGER_MS at the most, then closes it. Never rejects. */
-export async function linger(session: Session, reason: string): Promise<void> {
-  const timer = setTimeout(() => session.close({ code: 1, reason }), REFUSAL_LINGER_MS);
-  await session.closed;
-  clearTimeout(timer);
 }

@@ -70,7 +70,7 @@ export async function dialHandshake(
  * @throws what `admit` throws, ProtocolError or TransportError; the peer is being told: end the session a little later
  */
 export async function acceptHello<Admission>(
-  session: Session,
+  session: Pick<Session, "acceptStream">,
   admit: (hello: Hello) => Promise<Admission>,
   timeoutMs: number,
 ): Promise<{ control: Control; version: number; admission: Admission }> {

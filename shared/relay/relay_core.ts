@@ -1,10 +1,15 @@
-import { errorCode, ProtocolError, SpanwayError } from "../errors.ts";
-import { EDGE_PENDING_SESSIONS_MAX, EDGE_SESSIONS_MAX, HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
+import { errorCode, errorMessage, ServiceError, SpanwayError } from "../errors.ts";
+import { EDGE_CONNECTORS_MAX, EDGE_PENDING_SESSIONS_MAX, EDGE_SESSIONS_MAX, HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
 import type { Session } from "../transport/transport.ts";
-import type { Hello, Welcome } from "../wire/control.ts";
-import { AttachedShare, linger } from "./attached_share.ts";
+import type { Hello } from "../wire/control.ts";
+import { AttachedShare } from "./attached_share.ts";
+import type { Connector } from "./connector.ts";
+import { type ConnectorBounds, ConnectorEnd, type ConnectorWatch } from "./connectors.ts";
 import { acceptHello, type Control } from "./handshake.ts";
+import { IncomingStreams } from "./incoming_streams.ts";
+import { Places } from "./places.ts";
 import { Registry } from "./registry.ts";
+import { linger } from "./serve_control.ts";
 
 /** What the Share object says of a ticket that it accepted. */
 export interface Admission {
@@ -13,6 +18,24 @@ export interface Admission {
   readonly name: string;
   /** Unix milliseconds. */
   readonly expiresAt: number;
+}
+
+/** What the Share object says of a connecting agent's ticket that it accepted. */
+export interface ConnectorAdmission extends Admission {
+  /** Of the device key that signed the ticket. */
+  readonly fingerprint: string;
+}
+
+/** The effects of connectors. */
+export interface ConnectorEffects {
+  /**
+   * Decides on a connector's HELLO; throws what it is to be told. The admission names the attachment that the share has
+   * here by what the Share object knows.
+   */
+  admit(hello: Hello, session: Session): Promise<ConnectorAdmission>;
+  /** A connector came, or went. `reason` is short and for people. */
+  came(connector: Connector): void;
+  went(connector: Connector, reason: string): void;
 }
 
 /** The effects of a relay core. */
@@ -26,6 +49,8 @@ export interface RelayEffects {
   detached(share: AttachedShare, reason: string): void;
   /** A session, or a request of a visitor, was turned away; `code` is for counting. */
   refused(code: string): void;
+  /** Without this, connecting agents are refused. */
+  readonly connectors?: ConnectorEffects;
 }
 
 /** Bounds of a relay core; the defaults are those of `limits.ts`. */
@@ -36,7 +61,16 @@ export interface RelayBounds {
   readonly sessions?: number;
   /** From the session's begin to the decision about its HELLO, in milliseconds. */
   readonly handshakeMs?: number;
+  /** Connectors of all shares. */
+  readonly connectors?: number;
+  /** Those of one share. */
+  readonly share?: ConnectorBounds;
 }
+
+/** A session whose HELLO was accepted, and what is left to do. */
+type Admitted =
+  | { readonly role: "share"; readonly admission: Admission }
+  | { readonly role: "connect"; readonly admission: ConnectorAdmission };
 
 /** Reasons a relay core ends an attachment with; agents react to them. */
 export const EndCode = {
@@ -61,7 +95,9 @@ export class RelayCore {
   readonly #silent = new Set<Session>();
   /** Those of them that had to make room. */
   readonly #pushedOut = new WeakSet<Session>();
+  readonly #connectors: Places<Connector>;
   #pending = 0;
+  #lanes = 0;
 
   constructor(region: string, effects: RelayEffects, bounds: RelayBounds = {}) {
     this.#region = region;
@@ -70,7 +106,10 @@ export class RelayCore {
       pending: bounds.pending ?? EDGE_PENDING_SESSIONS_MAX,
       sessions: bounds.sessions ?? EDGE_SESSIONS_MAX,
       handshakeMs: bounds.handshakeMs ?? HANDSHAKE_TIMEOUT_MS,
+      connectors: bounds.connectors ?? EDGE_CONNECTORS_MAX,
+      share: bounds.share ?? {},
     };
+    this.#connectors = new Places(this.#bounds.connectors);
   }
 
   /** Sessions that have not shown a ticket yet. */
@@ -78,14 +117,20 @@ export class RelayCore {
     return this.#pending;
   }
 
+  /** Connectors of all shares, and their lanes: now. */
+  get load(): { readonly connectors: number; readonly lanes: number } {
+    return { connectors: this.#connectors.size, lanes: this.#lanes };
+  }
+
   /** Serves one agent session until it ends. Never rejects. */
   async serve(session: Session): Promise<void> {
     if (this.registry.size >= this.#bounds.sessions || !this.#makeRoom()) return this.#turnAway(session);
-    let admitted: { share: AttachedShare; welcome: Welcome; control: Control };
+    const streams = new IncomingStreams(session);
+    let accepted: { control: Control; version: number; admission: Admitted };
     this.#pending++;
     this.#silent.add(session);
     try {
-      admitted = await this.#admit(session);
+      accepted = await this.#accept(session, streams);
     } catch (error) {
       if (!this.#pushedOut.has(session)) this.#effects.refused(errorCode(error));
       await linger(session, "refused");
@@ -94,20 +139,9 @@ export class RelayCore {
       this.#silent.delete(session);
       this.#pending--;
     }
-    // In the registry before the agent hears of it: its first visitor may come right then.
-    const { share, welcome, control } = admitted;
-    const before = this.registry.put(share);
-    if (before !== undefined) {
-      this.#effects.detached(before, EndCode.REPLACED);
-      void before.end(EndCode.REPLACED, "A newer spanway with the same key took over.");
-    }
-    this.#effects.attached(share);
-    void control.send(welcome);
-    void share.refuseStreams();
-    const { close, fault } = await share.serveControl();
-    if (fault !== undefined) this.#effects.refused(fault);
-    share.pool.close();
-    if (this.registry.remove(share)) this.#effects.detached(share, close.reason);
+    const { control, version, admission: { role, admission } } = accepted;
+    if (role === "connect") await this.#serveConnector(admission, session, control, version, streams);
+    else await this.#serveShare(admission, session, control, version);
   }
 
   /** Ends the attachment of `name`, or only that of the given id. True when there was one. */
@@ -155,17 +189,103 @@ export class RelayCore {
     session.close({ code: 1, reason: "too many sessions" });
   }
 
-  async #admit(session: Session) {
-    const { control, version, admission } = await acceptHello(session, async (hello) => {
-      this.#silent.delete(session);
-      if (hello.role !== "share") throw new ProtocolError("unexpected", "this edge takes no connecting agents yet");
-      const admission = await this.#effects.admit(hello, session);
-      if (admission.expiresAt > this.#effects.now()) return admission;
-      throw new SpanwayError(EndCode.EXPIRED, "The share has expired.");
-    }, this.#bounds.handshakeMs);
-    const { name, session: id, expiresAt } = admission;
-    const share = new AttachedShare({ name, id, expiresAt }, session, control, this.#effects);
-    const welcome: Welcome = { t: "welcome", version, session: id, region: this.#region, expiresAt };
-    return { share, welcome, control };
+  #accept(session: Session, streams: IncomingStreams) {
+    return acceptHello(
+      { acceptStream: () => streams.first },
+      async (hello): Promise<Admitted> => {
+        this.#silent.delete(session);
+        const admitted = await this.#admit(hello, session);
+        if (admitted.admission.expiresAt > this.#effects.now()) return admitted;
+        throw new SpanwayError(EndCode.EXPIRED, "The share has expired.");
+      },
+      this.#bounds.handshakeMs,
+    );
   }
+
+  async #admit(hello: Hello, session: Session): Promise<Admitted> {
+    if (hello.role === "share") return { role: "share", admission: await this.#effects.admit(hello, session) };
+    const { connectors } = this.#effects;
+    if (connectors === undefined) throw new ServiceError("unavailable", "This edge takes no connecting agents.");
+    // First what costs nothing: whoever is at the wrong edge is not worth a question to the service.
+    if (this.registry.get(hello.name) === undefined) throw away(hello.name);
+    if (this.#connectors.next === undefined) throw full();
+    return { role: "connect", admission: await connectors.admit(hello, session) };
+  }
+
+  async #serveShare(admission: Admission, session: Session, control: Control, version: number): Promise<void> {
+    const { name, session: id, expiresAt } = admission;
+    const share = new AttachedShare({ name, id, expiresAt }, session, control, this.#effects, this.#bounds.share);
+    // In the registry before the agent hears of it: its first visitor may come right then.
+    const before = this.registry.put(share);
+    if (before !== undefined) {
+      this.#effects.detached(before, EndCode.REPLACED);
+      void before.end(EndCode.REPLACED, "A newer spanway with the same key took over.");
+    }
+    this.#effects.attached(share);
+    void control.send({ t: "welcome", version, session: id, region: this.#region, expiresAt });
+    const { close, fault } = await share.serve();
+    if (fault !== undefined) this.#effects.refused(fault);
+    if (this.registry.remove(share)) this.#effects.detached(share, close.reason);
+  }
+
+  async #serveConnector(
+    admission: ConnectorAdmission,
+    session: Session,
+    control: Control,
+    version: number,
+    streams: IncomingStreams,
+  ): Promise<void> {
+    const { expiresAt } = admission;
+    let connector: Connector;
+    try {
+      connector = this.#addConnector(admission, session, control);
+    } catch (error) {
+      this.#effects.refused(errorCode(error));
+      void control.send({ t: "refuse", code: errorCode(error), message: errorMessage(error) });
+      await linger(session, "refused");
+      return;
+    }
+    streams.handle = (stream) => connector.take(stream);
+    const id = `c${connector.channel}`;
+    void control.send({ t: "welcome", version, session: id, region: this.#region, expiresAt });
+    const { fault } = await connector.serve();
+    if (fault !== undefined) this.#effects.refused(fault);
+  }
+
+  /** @throws {ServiceError} `share-away`, `rate-limited`, `unavailable` */
+  #addConnector(admission: ConnectorAdmission, session: Session, control: Control): Connector {
+    const share = this.registry.get(admission.name);
+    // By the Share object's word it is attached here, but by another session than the one we still hold: it is moving.
+    if (share === undefined || share.id !== admission.session) throw away(admission.name);
+    if (this.#connectors.next === undefined) throw full();
+    const connector = share.connectors.add(admission, session, control, this.#watch);
+    // Only now: somebody may have gone to make room at the share already.
+    const { next } = this.#connectors;
+    if (typeof next === "object") void next.holder.end(ConnectorEnd.IDLE, "Others needed the place.");
+    this.#connectors.take(connector);
+    this.#effects.connectors!.came(connector);
+    return connector;
+  }
+
+  readonly #watch: ConnectorWatch = {
+    lanes: (connector, change) => {
+      this.#lanes += change;
+      this.#connectors.mark(connector, connector.lanes > 0);
+    },
+    refused: (code) => this.#effects.refused(code),
+    left: (connector, reason) => {
+      this.#connectors.leave(connector);
+      this.#effects.connectors!.went(connector, reason);
+    },
+  };
+}
+
+function away(name: string): ServiceError {
+  return new ServiceError("share-away", `The share ${name} is not attached to this edge.`, {
+    hint: "Ask the service where it is now.",
+  });
+}
+
+function full(): ServiceError {
+  return new ServiceError("unavailable", "This edge has no room for another connection.", { hint: "Try again later." });
 }
