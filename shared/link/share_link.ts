@@ -112,6 +112,8 @@ export class ShareLink implements LaneOwner, StreamHost {
 
   /** A datagram that came on the channel of this link's path. */
   receiveDatagram(bytes: Uint8Array): void {
+    // Nobody would close what it opens once the link is over.
+    if (this.#over) return;
     const message = this.#sealer.openDatagram(bytes);
     if (message !== undefined) this.#flows.receive(message);
   }
