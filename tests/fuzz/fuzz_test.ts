@@ -4,8 +4,9 @@ import { h3 } from "./h3.ts";
 import { handshake } from "./handshake.ts";
 import { http } from "./http.ts";
 import { link } from "./link.ts";
+import { linkPeers } from "./link_peers.ts";
 import { qmux } from "./qmux.ts";
 import { ticket } from "./ticket.ts";
 import { wire } from "./wire.ts";
 
-fuzzTests([...wire, ...h3, ...qmux, ...http, ...ticket, ...handshake, ...link]);
+fuzzTests([...wire, ...h3, ...qmux, ...http, ...ticket, ...handshake, ...link, ...linkPeers]);
