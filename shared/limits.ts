@@ -389,6 +389,8 @@ export const LOCAL_CONNECTIONS_MAX = 16_384;
 export const LOCAL_FLOWS_MAX = 1024;
 /** Datagrams handed to the system and not sent yet; beyond it they are dropped. */
 export const UDP_SENDING_MAX = 256;
+/** After an error of the system a UDP socket receives on after this: errors can come in a row. */
+export const UDP_ERROR_PAUSE_MS = 10;
 /** A SOCKS client must have said where it wants to go by then. */
 export const SOCKS_HANDSHAKE_TIMEOUT_MS = 15 * SECOND;
 /** UDP associations of one SOCKS server at once: each costs a socket. */
