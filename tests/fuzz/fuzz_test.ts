@@ -1,4 +1,5 @@
 /** Every decoder that strangers' bytes reach. See fuzz.ts for how long, and how to repeat what it finds. */
+import { agent } from "./agent.ts";
 import { fuzzTests } from "./fuzz.ts";
 import { h3 } from "./h3.ts";
 import { handshake } from "./handshake.ts";
@@ -8,5 +9,6 @@ import { linkPeers } from "./link_peers.ts";
 import { qmux } from "./qmux.ts";
 import { ticket } from "./ticket.ts";
 import { wire } from "./wire.ts";
+import { worker } from "./worker.ts";
 
-fuzzTests([...wire, ...h3, ...qmux, ...http, ...ticket, ...handshake, ...link, ...linkPeers]);
+fuzzTests([...wire, ...h3, ...qmux, ...http, ...ticket, ...handshake, ...link, ...linkPeers, ...agent, ...worker]);

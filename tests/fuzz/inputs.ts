@@ -118,3 +118,9 @@ function damage(random: RandomBytes, bytes: Uint8Array, samples: readonly Uint8A
     }
   }
 }
+
+/** As {@link damaged}, for what people and programs write. */
+export function damagedText(random: RandomBytes, ...samples: readonly string[]): string {
+  if (oneIn(random, 8)) return someText(random, 300);
+  return new TextDecoder().decode(damaged(random, ...samples.map((sample) => new TextEncoder().encode(sample))));
+}
