@@ -318,6 +318,8 @@ export const LINK_BUDGET_BYTES = 64 * MiB;
 export const LINK_ACK_BYTES = 512 * KiB;
 /** How often a link acknowledges leftovers, looks for idle flows and counts the time without a path. */
 export const LINK_TICK_MS = 1 * SECOND;
+/** LINK_TICK_MS that an answer may take: after so many a lane, or the whole path, is held to swallow what it is given. */
+export const LINK_SILENT_TICKS = 12;
 /** How often the round trip of a link is measured. */
 export const LINK_PING_MS = 5 * SECOND;
 /** A broken connection is told to the far side for so long. */
@@ -338,7 +340,8 @@ export const LINK_RESUME_WINDOW_MS = 10 * MINUTE;
 export const LINK_RESUME_WINDOW_MAX_MS = 24 * HOUR;
 /** Links to one share. */
 export const LINKS_MAX = 64;
-/** Handshakes of links under way at one share. */
+/** Handshakes of links under way with one connector, and with all of a share. */
+export const LINK_HANDSHAKES_PER_CHANNEL_MAX = 4;
 export const LINK_HANDSHAKES_MAX = 64;
 /** Buffers of a lane's reads: while it waits, while much comes in; and how many of the large ones are kept for the next. */
 export const LANE_READ_IDLE_BYTES = 2 * KiB;

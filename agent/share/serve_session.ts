@@ -60,6 +60,7 @@ class Channels {
     const { datagrams } = this.#session;
     const prefix = channel === undefined ? undefined : encodeVarint(channel);
     return {
+      channel,
       from,
       get datagramMaxSize() {
         return prefix === undefined ? 0 : Math.max(0, datagrams.maxSize - prefix.length);

@@ -6,6 +6,7 @@ import {
   TicketError,
   type TicketErrorCode,
 } from "../../shared/errors.ts";
+import type { EdgeInfo } from "../../shared/edge_info.ts";
 import { boundedText } from "../../shared/http/bounded_text.ts";
 import type { Identity } from "../../shared/identity.ts";
 import { COMMAND } from "../command_name.ts";
@@ -82,6 +83,24 @@ export class ServiceApi {
     const { state, meta } = (answer ?? {}) as { state?: unknown; meta?: Readonly<Record<string, unknown>> | null };
     if (typeof state !== "string") throw senseless();
     return { state, meta: meta ?? {} };
+  }
+
+  /**
+   * Where a share of any device is now: `edge` is undefined while its agent is away. Learns the service's clock first, and
+   * checks the edge as that of a registration.
+   * @throws {ServiceError | TicketError}
+   */
+  async edgeOf(
+    name: string,
+    signal?: AbortSignal,
+  ): Promise<{ url: string; expiresAt: number; edge: EdgeInfo | undefined }> {
+    await this.#learnClock(signal);
+    const ticket = await this.ticket("connect", name);
+    const answer = await this.#call("GET", `/api/shares/${encodeURIComponent(name)}/edge`, { ticket, signal });
+    const { url, expiresAt, edge } = (answer ?? {}) as { url?: unknown; expiresAt?: unknown; edge?: unknown };
+    if (typeof url !== "string" || typeof expiresAt !== "number") throw senseless();
+    const checked = edge === null ? undefined : (await checkEdges([edge], this.#options.relay))[0];
+    return { url, expiresAt: expiresAt - (this.#offset ?? 0), edge: checked };
   }
 
   /** Ends a share. @throws {ServiceError | TicketError} */

@@ -7,7 +7,9 @@ import {
   LINK_LANE_RETRY_MAX_MS,
   LINK_LANE_RETRY_MS,
   LINK_PING_MS,
+  LINK_SILENT_TICKS,
   LINK_STREAMS_MAX,
+  LINK_TICK_MS,
   LINK_WAITING_MAX,
 } from "../limits.ts";
 import type { Session } from "../transport/transport.ts";
@@ -86,7 +88,11 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   #toldMtu = 0;
   #nextStream = 1;
   #nextLane = 0;
-  #pingedAt = -Infinity;
+  /** Ticks until the next ping, and since one that was not answered. */
+  #ticksToPing = 0;
+  #unanswered = 0;
+  /** The share has said something on the present path. */
+  #heard = false;
   #over = false;
 
   constructor(keys: LinkKeys, resumeWindowMs: number, effects: ConnectorLinkEffects) {
@@ -127,7 +133,9 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     this.detach();
     this.#path = session;
     this.#pathLostAt = undefined;
-    this.#pingedAt = -Infinity;
+    this.#ticksToPing = 0;
+    this.#unanswered = 0;
+    this.#heard = false;
     this.#toldMtu = 0;
     if (first !== undefined) {
       const lane = first(this);
@@ -217,10 +225,27 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     }
     if (this.#path === undefined) return;
     this.#tellMtu();
-    if (now - this.#pingedAt >= LINK_PING_MS) {
-      this.#pingedAt = now;
-      this.#control.send({ t: "ping", n: Math.max(0, Math.round(now * 1000)) });
+    this.#watchLanes();
+    if (this.#unanswered > 0 && ++this.#unanswered > LINK_SILENT_TICKS) return this.#giveUpPath();
+    if (this.#ticksToPing-- > 0) return;
+    this.#ticksToPing = LINK_PING_MS / LINK_TICK_MS - 1;
+    if (this.#unanswered === 0) this.#unanswered = 1;
+    this.#control.send({ t: "ping", n: Math.max(0, Math.round(now * 1000)) });
+  }
+
+  /** A lane that swallows what is sent is left for another: ticks are counted, as clocks leap when a machine sleeps. */
+  #watchLanes(): void {
+    for (const stream of this.#streams.values()) {
+      const { lane } = stream;
+      if (lane === undefined || !stream.core.isWaiting || ++stream.silent <= LINK_SILENT_TICKS) continue;
+      lane.close();
+      this.gone(lane);
     }
+  }
+
+  #giveUpPath(): void {
+    this.detach();
+    this.#effects.pathFailed();
   }
 
   /** Ends the link: tells the share, then breaks what is still open. */
@@ -237,11 +262,16 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
 
   record(lane: Lane, raw: RawRecord): void {
     const cargo = this.#lanes.get(lane);
-    if (cargo instanceof LinkStream && raw.type !== RecordType.NO_LINK) return cargo.receive(raw);
+    if (cargo instanceof LinkStream && raw.type !== RecordType.NO_LINK) {
+      cargo.receive(raw);
+      this.#heard = true;
+      return;
+    }
     if (cargo === "datagrams" && raw.type === RecordType.DATAGRAM) {
       return this.#flows.receive(this.#sealer.openRecord(raw));
     }
-    if (raw.type === RecordType.NO_LINK) return this.#effects.unknown();
+    // The one record that anybody can make: it is believed as long as the share has not been heard of on this path.
+    if (raw.type === RecordType.NO_LINK && !this.#heard) return this.#effects.unknown();
     throw new LinkError("tampered", "A record came that nobody waits for.");
   }
 
@@ -332,8 +362,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     if (path === undefined || !this.#streams.has(stream.id)) return;
     stream.failures++;
     if (stream.failures > LINK_LANE_FAILURES_MAX) {
-      this.detach();
-      return this.#effects.pathFailed();
+      return this.#giveUpPath();
     }
     const wait = Math.min(LINK_LANE_RETRY_MS * 2 ** (stream.failures - 1), LINK_LANE_RETRY_MAX_MS);
     this.#effects.later(wait, () => {
@@ -393,6 +422,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
       case "ping":
         return this.#control.send({ t: "pong", n: message.n });
       case "pong": {
+        this.#unanswered = 0;
         const ms = this.now() - message.n / 1000;
         if (ms >= 0 && ms < LINK_PING_MS) this.#effects.roundTrip(ms);
         return;

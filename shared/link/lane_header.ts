@@ -69,9 +69,12 @@ export function decodeLaneHeader(bytes: Uint8Array): LaneHeader {
   return op === OPEN ? { op: "open", id, target } : { op: "resume", id, received, limit, target };
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** A host name or address: visible characters only, as it may end up in logs. @throws {ProtocolError} `malformed` */
+/**
+ * A host name or address. Letters, digits and what addresses are made of, as it may end up in logs.
+ * @throws {ProtocolError} `malformed`
+ */
 export function decodeHost(bytes: Uint8Array): string {
   let host: string;
   try {
@@ -79,8 +82,7 @@ export function decodeHost(bytes: Uint8Array): string {
   } catch {
     throw malformed();
   }
-  // deno-lint-ignore no-control-regex
-  if (/[\x00-\x20\x7f-\x9f]/.test(host)) throw malformed();
+  if (!/^[\p{L}\p{M}\p{N}._:%-]*$/u.test(host)) throw malformed();
   return host;
 }
 

@@ -24,6 +24,8 @@ export class LinkStream implements StreamEffects, TcpListener {
   resumed = 0;
   /** Lanes in a row that broke before the peer said anything. */
   failures = 0;
+  /** Ticks since the peer said something while it owed an answer. */
+  silent = 0;
   lane: Lane | undefined;
   readonly #host: StreamHost;
   readonly #onOpened: (() => Promise<void> | void) | undefined;
@@ -87,6 +89,7 @@ export class LinkStream implements StreamEffects, TcpListener {
   /** A record on its lane. */
   receive(raw: RawRecord): void {
     this.failures = 0;
+    this.silent = 0;
     try {
       this.core.record(raw);
     } catch (error) {

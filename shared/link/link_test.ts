@@ -115,6 +115,7 @@ class World {
       const bytes = new ByteReader(stream.readable);
       void readStreamHeader(bytes).then(() =>
         this.shareLinks.serveLane(bytes, stream, {
+          channel: 1,
           from: "here",
           datagramMaxSize: session.datagrams.maxSize,
           sendDatagram: (payload) => session.datagrams.send(payload),

@@ -50,6 +50,11 @@ export class Outgoing {
     return this.#endSealed;
   }
 
+  /** True while the peer does not have everything that was sent. */
+  get isWaiting(): boolean {
+    return this.#first < this.#kept.length;
+  }
+
   /** True once the peer has everything, the END included. */
   get complete(): boolean {
     return this.#endSealed && this.#acked === this.#next + 1;

@@ -17,6 +17,8 @@ import { ReplayWindow } from "./replay_window.ts";
 
 /** Where a link's lanes and datagrams come from now. */
 export interface Via {
+  /** The relay's number for the connecting side on the share's session. */
+  readonly channel: number | undefined;
   /** The connecting side's address as the relay saw it; it need not be true. */
   readonly from: string | undefined;
   /** The largest datagram for the connecting side, in bytes. */

@@ -1,5 +1,5 @@
 import type { LinkError } from "../errors.ts";
-import { HANDSHAKE_TIMEOUT_MS, LINK_HANDSHAKES_MAX, LINKS_MAX } from "../limits.ts";
+import { HANDSHAKE_TIMEOUT_MS, LINK_HANDSHAKES_MAX, LINK_HANDSHAKES_PER_CHANNEL_MAX, LINKS_MAX } from "../limits.ts";
 import { within } from "../relay/handshake.ts";
 import type { BidiStream } from "../transport/transport.ts";
 import type { ByteReader } from "../wire/byte_reader.ts";
@@ -40,7 +40,9 @@ export class ShareLinks {
   readonly #options: HandshakeOptions;
   readonly #effects: ShareLinksEffects;
   readonly #links = new Map<string, ShareLink>();
-  #handshakes = 0;
+  /** The channels of the handshakes under way. */
+  readonly #handshaking: (number | undefined)[] = [];
+  #closed = false;
 
   constructor(options: HandshakeOptions, effects: ShareLinksEffects) {
     this.#options = options;
@@ -70,8 +72,9 @@ export class ShareLinks {
     for (const link of [...this.#links.values()]) link.tick();
   }
 
-  /** Ends all links and tells the other sides why. */
+  /** Ends all links and tells the other sides why. No more are taken. */
   close(message: string): void {
+    this.#closed = true;
     for (const link of [...this.#links.values()]) link.close(message);
   }
 
@@ -106,8 +109,11 @@ export class ShareLinks {
   }
 
   async #shakeHands(bytes: ByteReader, stream: BidiStream, via: Via): Promise<ShareLink | undefined> {
-    if (this.#handshakes >= LINK_HANDSHAKES_MAX || !this.#makeRoom()) return undefined;
-    this.#handshakes++;
+    const { channel } = via;
+    const same = this.#handshaking.filter((other) => other === channel).length;
+    if (this.#closed || same >= LINK_HANDSHAKES_PER_CHANNEL_MAX) return undefined;
+    if (this.#handshaking.length >= LINK_HANDSHAKES_MAX || !this.#makeRoom()) return undefined;
+    this.#handshaking.push(channel);
     try {
       const handshake = new ShareHandshake(this.#options);
       const message2 = await handshake.answer(await readHandshakeFrame(bytes));
@@ -117,7 +123,7 @@ export class ShareLinks {
       const { peer, secret } = await handshake.finish(await readHandshakeFrame(bytes));
       return this.#add(new LinkKeys(secret, "share"), peer, via);
     } finally {
-      this.#handshakes--;
+      this.#handshaking.splice(this.#handshaking.indexOf(channel), 1);
     }
   }
 

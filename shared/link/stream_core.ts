@@ -83,6 +83,11 @@ export class StreamCore {
     return this.#resetOut !== undefined;
   }
 
+  /** True while the peer owes an acknowledgement. */
+  get isWaiting(): boolean {
+    return !this.#over && (this.#lane === "syncing" || this.#out.isWaiting);
+  }
+
   /** Bytes from the local end. */
   push(bytes: Uint8Array): void {
     if (this.#resetOut !== undefined) return;
@@ -213,7 +218,8 @@ export class StreamCore {
         return;
       }
       case RecordType.DONE:
-        if (!this.#in.ended || !this.#out.ended) throw tampered("a connection is called complete that is not");
+        // Unless it was complete, it broke there while nobody could be told.
+        if (!this.#in.ended || !this.#out.ended) return this.fail("reset");
         this.#over = true;
         this.#drop();
         return this.#effects.over(true);
