@@ -167,7 +167,7 @@ export const linkPeers: readonly FuzzCase[] = [
           3,
           () => new Lane(link, { readable: streamOf(random, foul.lane()), writable: new WritableStream() }),
         );
-        const via = { from: undefined, datagramMaxSize: 1200, sendDatagram: () => {} };
+        const via = { channel: undefined, from: undefined, datagramMaxSize: 1200, sendDatagram: () => {} };
         for (const lane of lanes) if (!link.adopt(lane, via)) lane.close();
         for (const bytes of several(random, 3, () => foul.datagram())) link.receiveDatagram(bytes);
         await Promise.all(lanes.map((lane) => lane.run()));
