@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { API_BODY_MAX_BYTES, REGISTRATIONS_PER_KEY_BURST, SHARE_TTL_MAX_MS } from "../shared/limits.ts";
+import {
+  API_BODY_MAX_BYTES,
+  CONNECTS_PER_KEY_BURST,
+  REGISTRATIONS_PER_KEY_BURST,
+  SHARE_TICKETS_MAX,
+  SHARE_TTL_MAX_MS,
+} from "../shared/limits.ts";
 import { type Answer } from "./testing/http_call.ts";
 import { device, DOMAIN, makeTicket, ORIGIN, TestService } from "./testing/service.ts";
 
@@ -144,6 +150,90 @@ Deno.test("the service's API, in workerd", async (t) => {
       assert.deepEqual(attached.edge, { id: "one", region: "region-of-one" });
       const unknown = await service.ask({ path: "/api/shares/never-seen" }, alice, "owner", "never-seen");
       refused(unknown, 404, "share-unknown");
+    });
+
+    await t.step("any device may ask where a share is, and is told the edge as its owner is", async () => {
+      await service.register(alice, "sought-share");
+      const away = await service.edgeOf(bob, "sought-share");
+      assert.deepEqual([away.status, away.json.edge, away.headers["cache-control"]], [200, null, "no-store"]);
+      const { session } = (await service.attach(edge, alice, "sought-share")).json;
+      const { instance: _instance, origin: _origin, ...told } = edge.report();
+      const { status, json } = await service.edgeOf(bob, "sought-share");
+      assert.equal(status, 200);
+      assert.deepEqual(json, {
+        name: "sought-share",
+        url: "https://sought-share.spanway.test",
+        expiresAt: away.json.expiresAt,
+        edge: { id: "one", ...told },
+      });
+      const admitted = await service.connect(edge, bob, "sought-share");
+      assert.equal(admitted.status, 200, admitted.text);
+      assert.deepEqual(admitted.json, {
+        session,
+        name: "sought-share",
+        expiresAt: json.expiresAt,
+        fingerprint: bob.fingerprint,
+      });
+    });
+
+    await t.step("who connects is refused for what is wrong with ticket, share or edge", async () => {
+      for (const ask of [service.edgeOf.bind(service), service.connect.bind(service, edge)]) {
+        refused(await ask(bob, "never-seen"), 404, "share-unknown");
+        refused(await ask(bob, "No_Name"), 422, "name-invalid");
+        refused(await ask(bob, "sought-share", { role: "share" }), 401, "ticket-foreign");
+        refused(await ask(alice, "sought-share", { role: "owner" }), 401, "ticket-foreign");
+        refused(await ask(bob, "sought-share", { audience: "https://other.test" }), 401, "ticket-foreign");
+        refused(await ask(bob, "sought-share", { now: Date.now() - 10 * 60_000 }), 401, "ticket-expired");
+        const ticket = await makeTicket(bob, "connect", "seen-share");
+        refused(await ask(bob, "sought-share", { ticket }), 401, "ticket-foreign");
+        refused(await ask(bob, "sought-share", { ticket: "A".repeat(8000) }), 401, "ticket-malformed");
+        refused(await ask(bob, "sought-share", { ticket: "no*base64" }), 400, "bad-request");
+      }
+      refused(await service.call({ path: "/api/shares/sought-share/edge" }), 403, "not-allowed");
+      refused(await service.connect({ id: "one", instance: "boot" }, bob, "sought-share"), 503, "share-away");
+      refused(await service.connect({ id: "two", instance: edge.instance }, bob, "sought-share"), 503, "share-away");
+      const body = { instance: edge.instance, name: "sought-share", ticket: "" };
+      refused(await service.edgeCall("POST", "one/connect", body, "wrong"), 403, "not-allowed");
+      refused(await service.edgeCall("POST", "one/connect", { ...body, ticket: 5 }), 400, "bad-request");
+      // A ticket to connect opens nothing else.
+      const ticket = await makeTicket(alice, "connect", "sought-share");
+      refused(await service.attach(edge, alice, "sought-share", { ticket }), 401, "ticket-foreign");
+      const path = "/api/shares/sought-share";
+      refused(await service.ask({ method: "DELETE", path }, alice, "connect", "sought-share"), 401, "ticket-foreign");
+    });
+
+    await t.step("strangers who connect in numbers, or replay, do not lock the owner out", async () => {
+      const ticket = await makeTicket(bob, "connect", "sought-share");
+      for (let round = 0; round < SHARE_TICKETS_MAX + 40; round += 20) {
+        const answers = await Promise.all(
+          Array.from(
+            { length: 20 },
+            (_, i) =>
+              i % 2 === 0
+                ? service.connect(edge, bob, "sought-share", { ticket })
+                : service.connect(edge, alice, "sought-share"),
+          ),
+        );
+        for (const answer of answers) assert.equal(answer.status, 200, answer.text);
+      }
+      assert.equal((await service.attach(edge, alice, "sought-share")).status, 200);
+      assert.equal((await service.register(alice, "sought-share")).status, 200);
+    });
+
+    await t.step("one device cannot ask without end, and its registrations are counted apart", async () => {
+      const greedy = await device();
+      const statuses: number[] = [];
+      for (let round = 0; round < 2 * CONNECTS_PER_KEY_BURST; round += 20) {
+        const asked = Array.from({ length: 20 }, () => service.edgeOf(greedy, "sought-share"));
+        for (const answer of await Promise.all(asked)) {
+          statuses.push(answer.status);
+          if (answer.status !== 200) refused(answer, 429, "rate-limited");
+        }
+      }
+      const taken = statuses.filter((status) => status === 200).length;
+      assert.ok(taken >= CONNECTS_PER_KEY_BURST && taken < 2 * CONNECTS_PER_KEY_BURST, `${taken}`);
+      assert.equal((await service.register(greedy, "greedy-share")).status, 201);
+      assert.equal((await service.edgeOf(bob, "sought-share")).status, 200);
     });
 
     await t.step("edges need the service key, and have to report before they attach", async () => {

@@ -37,6 +37,32 @@ Deno.test("the life of a share, in workerd", async (t) => {
       assert.equal((await service.visit("moving-demo")).status, 503);
     });
 
+    await t.step("who connects is admitted by the edge that has the share now, and by no other", async () => {
+      await service.register(alice, "linked-demo");
+      assert.equal((await service.edgeOf(bob, "linked-demo")).json.edge, null);
+      assert.equal((await service.connect(one, bob, "linked-demo")).json.error.code, "share-away");
+      await service.attach(one, alice, "linked-demo");
+      assert.equal((await service.connect(one, bob, "linked-demo")).status, 200);
+      const { session } = (await service.attach(two, alice, "linked-demo")).json;
+      // The first edge still thinks that it has the share: whoever comes there is sent away.
+      assert.equal((await service.connect(one, bob, "linked-demo")).json.error.code, "share-away");
+      assert.equal((await one.order()).code, "share-replaced");
+      assert.equal((await service.edgeOf(bob, "linked-demo")).json.edge.id, "two");
+      assert.equal((await service.connect(two, bob, "linked-demo")).json.session, session);
+      await service.edgeCall("POST", "two/detach", { instance: two.instance, name: "linked-demo", session });
+      assert.equal((await service.connect(two, bob, "linked-demo")).json.error.code, "share-away");
+      await service.attach(two, alice, "linked-demo");
+      await service.ask({ method: "DELETE", path: "/api/shares/linked-demo" }, alice, "owner", "linked-demo");
+      assert.equal((await two.order()).code, "share-ended");
+      for (const answer of [await service.edgeOf(bob, "linked-demo"), await service.connect(two, bob, "linked-demo")]) {
+        assert.deepEqual([answer.status, answer.json.error.code], [410, "share-ended"]);
+      }
+      await service.register(alice, "brief-demo", 1200);
+      const { expiresAt } = (await service.edgeOf(bob, "brief-demo")).json;
+      await new Promise((resolve) => setTimeout(resolve, expiresAt - Date.now() + 20));
+      assert.equal((await service.edgeOf(bob, "brief-demo")).json.error.code, "share-expired");
+    });
+
     await t.step("a share that its owner ends is gone at once, and comes back under its name", async () => {
       await service.register(alice, "ended-demo");
       const { session } = (await service.attach(one, alice, "ended-demo")).json;

@@ -37,6 +37,20 @@ export class ServiceReport {
         output.event("detached", { name: event.share.name, reason: event.reason, shares: event.shares });
         if (!output.quiet) output.line(`  ${output.colors.dim("-")} ${event.share.name}  ${output.colors.dim("left")}`);
         return;
+      case "connected": {
+        const { name, session, fingerprint } = event.connector;
+        const from = session.remoteAddress ?? "unknown";
+        const { connectors, lanes } = event;
+        output.event("connected", { name, fingerprint, transport: session.transport, from, connectors, lanes });
+        if (!output.quiet) output.line(`  ${output.colors.green(">")} ${name}  ${output.colors.dim(via(session))}`);
+        return;
+      }
+      case "disconnected": {
+        const { connector: { name, fingerprint }, reason, connectors, lanes } = event;
+        output.event("disconnected", { name, fingerprint, reason, connectors, lanes });
+        if (!output.quiet) output.line(`  ${output.colors.dim("<")} ${name}  ${output.colors.dim("left")}`);
+        return;
+      }
       case "refused":
         output.event("refused", { reason: event.reason, count: event.count });
         return;

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { API_BODY_MAX_BYTES } from "../../shared/limits.ts";
 import { generateIdentity } from "../../shared/identity.ts";
 import { secureRandom } from "../../shared/random.ts";
+import { verifyTicket } from "../../shared/ticket/ticket.ts";
 import { ServiceApi } from "./service_api.ts";
 
 /** A relay of the test's own making, and a client of it. */
@@ -39,4 +41,59 @@ Deno.test("an answer without end is cut off at its bound", async () => {
   await closed;
   // What the sockets between hold is some megabytes; what 10 s would bring is far more.
   assert.ok(sent < 32 * 1024 * 1024, `${sent} bytes were sent`);
+});
+
+/** A relay that knows the time and answers with `edge` where a share is. */
+function knowing(edge: unknown, seen: http.IncomingMessage[] = [], expiresAt: unknown = LATER + SKEW) {
+  return relay((req, res) => {
+    seen.push(req);
+    const about = { service: "spanway", now: Date.now() + SKEW };
+    res.end(JSON.stringify(req.url === "/api/service" ? about : { name: "demo", url: "http://demo", expiresAt, edge }));
+  });
+}
+
+const SKEW = 3_600_000;
+const LATER = Date.now() + 60_000;
+const EDGE = {
+  id: "one",
+  region: "here",
+  url: "https://127.0.0.1:8080/.spanway/session",
+  ws: "ws://127.0.0.1:8080/.spanway/session",
+  certHashes: ["ab".repeat(32)],
+};
+
+Deno.test("a device that connects asks with a ticket by the service's clock, and is told times by its own", async () => {
+  const seen: http.IncomingMessage[] = [];
+  using it = await knowing(EDGE, seen);
+  const found = await it.api.edgeOf("demo");
+  assert.deepEqual([found.url, found.edge], ["http://demo", EDGE]);
+  assert.ok(Math.abs(found.expiresAt - LATER) < 5000, `${found.expiresAt - LATER}`);
+  assert.deepEqual(seen.map(({ method, url }) => `${method} ${url}`), [
+    "GET /api/service",
+    "GET /api/shares/demo/edge",
+  ]);
+  const ticket = Buffer.from(seen[1]!.headers.authorization!.replace(/^Spanway /, ""), "base64url");
+  const claims = await verifyTicket(new Uint8Array(ticket), { role: "connect", name: "demo", now: Date.now() + SKEW });
+  assert.equal(claims.audience, `http://${seen[1]!.headers.host}`);
+});
+
+Deno.test("a share that is away has no edge; an edge that cannot be one, or no sense at all, is refused", async () => {
+  using away = await knowing(null);
+  assert.equal((await away.api.edgeOf("demo")).edge, undefined);
+  for (const edge of [undefined, 5, [EDGE], { ...EDGE, url: "https://127.0.0.1:22/" }, { ...EDGE, ws: "file:///x" }]) {
+    using wrong = await knowing(edge);
+    await assert.rejects(wrong.api.edgeOf("demo"), { code: "unavailable" }, JSON.stringify(edge));
+  }
+  using timeless = await knowing(EDGE, [], "soon");
+  await assert.rejects(timeless.api.edgeOf("demo"), { code: "unavailable" });
+});
+
+Deno.test("what the service says against who connects comes through as it is", async () => {
+  using it = await relay((req, res) => {
+    if (req.url === "/api/service") return void res.end(JSON.stringify({ service: "spanway", now: Date.now() }));
+    res.writeHead(410).end(JSON.stringify({ error: { code: "share-ended", message: "It is over.", hint: "Ask." } }));
+  });
+  await assert.rejects(it.api.edgeOf("demo"), { code: "share-ended", message: "It is over.", hint: "Ask." });
+  const given = AbortSignal.abort();
+  await assert.rejects(it.api.edgeOf("demo", given), { code: "unavailable" });
 });

@@ -171,6 +171,15 @@ export async function lane(share: Joined, connector: Joined): Promise<{ near: La
   return { near, far };
 }
 
+/** Many lanes at once, one for each of `connectors`. Which near end belongs to which far one is not told. */
+export async function lanes(share: Joined, connectors: Joined[]): Promise<{ near: LaneEnd[]; far: FarEnd[] }> {
+  const opening = Promise.all(connectors.map(({ session }) => openLane(session)));
+  const far: FarEnd[] = [];
+  // One after the other: a session has one who takes its streams.
+  while (far.length < connectors.length) far.push(await takeLane(share.session));
+  return { near: await opening, far };
+}
+
 /** The BYE that a side is told. */
 export async function byeOf({ control }: Joined): Promise<string | undefined> {
   const message = await control.read();

@@ -57,6 +57,23 @@ edges.post("/:id/attach", async (c) => {
   return c.json({ session, expiresAt, name });
 });
 
+/**
+ * A connecting agent said HELLO at an edge. Not rationed here: an edge has at most EDGE_PENDING_SESSIONS_MAX such questions
+ * open, counts them by address, and asks only for shares that it has itself. Nothing is stored for a connector.
+ */
+edges.post("/:id/connect", async (c) => {
+  const { env, settings } = c.env;
+  const id = parseEdgeId(c.req.param("id"));
+  const body = await readObject(c.req.raw);
+  const instance = textField(body, "instance");
+  const name = checkName(textField(body, "name"));
+  if (typeof body.ticket !== "string") throw badRequest("ticket is not a text");
+  const ticket = await readTicket(body.ticket, { role: "connect", name });
+  const share = await registeredShare(env, name);
+  const { session, expiresAt } = unpack(await share.admit(ticket, { id, instance }, [...settings.origins]));
+  return c.json({ session, name, expiresAt, fingerprint: ticket.issuer });
+});
+
 edges.post("/:id/detach", async (c) => {
   const { env } = c.env;
   const id = parseEdgeId(c.req.param("id"));

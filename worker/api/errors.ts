@@ -10,6 +10,7 @@ const STATUS: Readonly<Record<ServiceErrorCode, number>> = {
   "share-unknown": 404,
   "share-expired": 410,
   "share-ended": 410,
+  "share-away": 503,
   unavailable: 503,
 };
 

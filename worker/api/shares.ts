@@ -3,7 +3,7 @@ import { ServiceError } from "../../shared/errors.ts";
 import { SHARE_EDGES_MAX } from "../../shared/limits.ts";
 import { checkName } from "../../shared/names.ts";
 import type { TicketClaims } from "../../shared/ticket/ticket.ts";
-import { requestTicket, visitorAddress } from "../access.ts";
+import { audiences, requestTicket, visitorAddress } from "../access.ts";
 import type { Context } from "../context.ts";
 import { edgeInfo } from "../edges/edge_registry.ts";
 import { edgesObject, liveEdge } from "../edges/edge_list.ts";
@@ -13,7 +13,7 @@ import { registeredShare, shareObject } from "../share/shares.ts";
 import { readObject } from "./body.ts";
 import { parseWish } from "./input.ts";
 
-/** What devices ask of the service about their shares. */
+/** What devices ask of the service about their shares, and about those that they connect to. */
 export const shares = new Hono<Context>();
 
 shares.post("/", async (c) => {
@@ -47,6 +47,24 @@ shares.get("/:name", async (c) => {
     url: shareUrl(ticket.name, ticket.audience, c.env.settings),
     state: state === "attached" && edge === undefined ? "away" : state,
     ...(edge === undefined ? {} : { edge: { id: edge.id, region: edge.region }, attachedAt: attachment?.at }),
+  });
+});
+
+shares.get("/:name/edge", async (c) => {
+  const { env, settings } = c.env;
+  const request = c.req.raw;
+  const ticket = await requestTicket(request, { role: "connect", name: checkName(c.req.param("name")) }, settings);
+  unpack(await edgesObject(env).admitConnect(ticket.issuer, visitorAddress(request, settings)));
+  const share = await registeredShare(env, ticket.name);
+  // The audience was checked with the ticket, by where the device came to.
+  const { expiresAt, attachment } = unpack(await share.whereabouts(ticket, [...audiences(request, settings)]));
+  const edge = attachment && await liveEdge(env, attachment.edge);
+  c.header("cache-control", "no-store");
+  return c.json({
+    name: ticket.name,
+    url: shareUrl(ticket.name, ticket.audience, settings),
+    expiresAt,
+    edge: edge === undefined ? null : edgeInfo(edge),
   });
 });
 

@@ -4,12 +4,22 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import type { EdgeReport } from "../../shared/edge_info.ts";
-import { errorCode, SpanwayError } from "../../shared/errors.ts";
+import { errorCode, ServiceError, SpanwayError } from "../../shared/errors.ts";
 import type { VisitorFacts } from "../../shared/http/forward.ts";
-import { CERTIFICATE_CHECK_MS, EDGE_SWEEP_MS } from "../../shared/limits.ts";
+import {
+  CERTIFICATE_CHECK_MS,
+  CONNECT_BUCKETS_MAX,
+  CONNECTS_PER_ADDRESS_BURST,
+  CONNECTS_PER_ADDRESS_REFILL_MS,
+  EDGE_SWEEP_MS,
+} from "../../shared/limits.ts";
 import type { AttachedShare } from "../../shared/relay/attached_share.ts";
-import { RelayCore } from "../../shared/relay/relay_core.ts";
+import type { Connector } from "../../shared/relay/connector.ts";
+import { type ConnectorAdmission, RelayCore } from "../../shared/relay/relay_core.ts";
 import { type H3Server, listenH3, type SessionRequest } from "../../shared/transport/deno/h3_server.ts";
+import type { Session } from "../../shared/transport/transport.ts";
+import type { Hello } from "../../shared/wire/control.ts";
+import { addressGroup, TokenBuckets } from "../edges/token_buckets.ts";
 import { qmuxUpgradeHandler } from "../../shared/transport/qmux/ws.ts";
 import { CertificateKeeper } from "./certificate_keeper.ts";
 import { type FrontTls, HttpFront } from "./http_front.ts";
@@ -30,6 +40,15 @@ export const SESSION_PATH = "/.spanway/session";
 export type EdgeEvent =
   | { readonly event: "attached"; readonly share: AttachedShare; readonly shares: number }
   | { readonly event: "detached"; readonly share: AttachedShare; readonly reason: string; readonly shares: number }
+  /** A connecting agent came, or went; `connectors` and `lanes` are those of all shares at this edge, now. */
+  | { readonly event: "connected"; readonly connector: Connector; readonly connectors: number; readonly lanes: number }
+  | {
+    readonly event: "disconnected";
+    readonly connector: Connector;
+    readonly reason: string;
+    readonly connectors: number;
+    readonly lanes: number;
+  }
   /** Somebody was turned away; `count` is how often for this reason so far. */
   | { readonly event: "refused"; readonly reason: string; readonly count: number }
   /** The service knows this edge, or (with the problem) does not. */
@@ -64,6 +83,11 @@ export class Edge {
   readonly #internal: InternalFront;
   readonly #qmux = qmuxUpgradeHandler();
   readonly #refusals: Refusals;
+  readonly #connects = new TokenBuckets({
+    burst: CONNECTS_PER_ADDRESS_BURST,
+    refillMs: CONNECTS_PER_ADDRESS_REFILL_MS,
+    max: CONNECT_BUCKETS_MAX,
+  });
   readonly #timers: ReturnType<typeof setInterval>[] = [];
   #quic!: H3Server;
   readonly #quicCounted = { refused: 0, failed: 0, malformed: 0, late: 0 };
@@ -105,6 +129,11 @@ export class Edge {
       attached: (share) => tell({ event: "attached", share, shares: this.#core.registry.size }),
       detached: (share, reason) => this.#detached(share, reason),
       refused: (code) => this.#refusals.count(code),
+      connectors: {
+        admit: (hello, session) => this.#admitConnector(hello, session),
+        came: (connector) => tell({ event: "connected", connector, ...this.#core.load }),
+        went: (connector, reason) => tell({ event: "disconnected", connector, reason, ...this.#core.load }),
+      },
     });
     this.#front = new HttpFront({
       request: (req, res, visitor) => this.#request(req, res, visitor),
@@ -125,9 +154,16 @@ export class Edge {
     return new URL(`${tls === undefined ? "http" : "https"}://${domain}:${this.#port}`);
   }
 
-  /** Visitor sockets, agents that have not shown a ticket yet, and attached shares: now. */
-  get load(): { readonly visitors: number; readonly pending: number; readonly shares: number } {
-    return { visitors: this.#front.sockets, pending: this.#quic.pending, shares: this.#core.registry.size };
+  /** Visitor sockets, agents that have not shown a ticket yet, attached shares, connectors and their lanes: now. */
+  get load(): {
+    readonly visitors: number;
+    readonly pending: number;
+    readonly shares: number;
+    readonly connectors: number;
+    readonly lanes: number;
+  } {
+    const { registry, load } = this.#core;
+    return { visitors: this.#front.sockets, pending: this.#quic.pending, shares: registry.size, ...load };
   }
 
   /** Registers with the service anew: the Worker has restarted. Never rejects. */
@@ -248,6 +284,18 @@ export class Edge {
     else void visitUpgrade(share, req, socket, early, visitor);
   }
 
+  /** Strangers may ask, so they are counted before the service hears of them. */
+  async #admitConnector(hello: Hello, session: Session): Promise<ConnectorAdmission> {
+    const address = session.remoteAddress === undefined ? undefined : hostOf(session.remoteAddress);
+    const wait = address === undefined ? 0 : this.#connects.take(addressGroup(address), Date.now());
+    if (wait > 0) {
+      throw new ServiceError("rate-limited", "Too many attempts to connect came from here in a short time.", {
+        hint: `Try again in ${Math.ceil(wait / 1000)} s.`,
+      });
+    }
+    return await this.#client.connect(this.#instance, hello.name, hello.ticket);
+  }
+
   #detached(share: AttachedShare, reason: string): void {
     this.#options.tell({ event: "detached", share, reason, shares: this.#core.registry.size });
     // The Share object forgets an attachment by itself when this edge is gone, so a failure here costs nothing.
@@ -263,4 +311,9 @@ export class Edge {
       if (news > 0) this.#refusals.count(`quic-${counter}`, news);
     }
   }
+}
+
+/** The address in `IP:port` or `[IPv6]:port`. */
+function hostOf(address: string): string {
+  return address.replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
 }

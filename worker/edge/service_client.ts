@@ -20,6 +20,12 @@ export interface Attachment {
   readonly expiresAt: number;
 }
 
+/** A connecting agent that the Share object has admitted. */
+export interface Connection extends Attachment {
+  /** Of the device key that signed its ticket. */
+  readonly fingerprint: string;
+}
+
 /** The edge's client of the Worker's API. Every call ends within API_TIMEOUT_MS. */
 export class ServiceClient {
   readonly #service: ServiceAddress;
@@ -42,18 +48,27 @@ export class ServiceClient {
 
   /** @throws {ServiceError | TicketError} */
   async attach(instance: string, name: string, ticket: Uint8Array): Promise<Attachment> {
-    const answer = await this.#call("POST", "/attach", {
-      instance,
-      name,
-      ticket: Buffer.from(ticket).toString("base64url"),
-    });
-    if (!isAttachment(answer)) throw new ServiceError("unavailable", "The service gave an answer that makes no sense.");
+    const answer = await this.#present("/attach", instance, name, ticket);
+    if (!isAttachment(answer)) throw senseless();
     return answer;
+  }
+
+  /** `session` in the answer is the one that the share is attached by. @throws {ServiceError | TicketError} */
+  async connect(instance: string, name: string, ticket: Uint8Array): Promise<Connection> {
+    const answer = await this.#present("/connect", instance, name, ticket);
+    if (!isAttachment(answer) || !("fingerprint" in answer) || typeof answer.fingerprint !== "string") {
+      throw senseless();
+    }
+    return { ...answer, fingerprint: answer.fingerprint };
   }
 
   /** @throws {ServiceError} */
   async detach(instance: string, name: string, session: string): Promise<void> {
     await this.#call("POST", "/detach", { instance, name, session });
+  }
+
+  #present(path: string, instance: string, name: string, ticket: Uint8Array): Promise<unknown> {
+    return this.#call("POST", path, { instance, name, ticket: Buffer.from(ticket).toString("base64url") });
   }
 
   async #call(method: string, path: string, body: unknown, timeoutMs = API_TIMEOUT_MS): Promise<unknown> {
@@ -77,6 +92,10 @@ export class ServiceClient {
     if (status >= 200 && status < 300) return answer;
     throw toError(status, answer);
   }
+}
+
+function senseless(): ServiceError {
+  return new ServiceError("unavailable", "The service gave an answer that makes no sense.");
 }
 
 function toError(status: number, answer: unknown): ServiceError | TicketError {

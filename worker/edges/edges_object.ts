@@ -1,6 +1,11 @@
 import { DurableObject } from "cloudflare:workers";
 import { ServiceError } from "../../shared/errors.ts";
 import {
+  CONNECT_BUCKETS_MAX,
+  CONNECTS_PER_ADDRESS_BURST,
+  CONNECTS_PER_ADDRESS_REFILL_MS,
+  CONNECTS_PER_KEY_BURST,
+  CONNECTS_PER_KEY_REFILL_MS,
   EDGES_MAX,
   REGISTRATION_BUCKETS_MAX,
   REGISTRATIONS_PER_ADDRESS_BURST,
@@ -18,7 +23,7 @@ const PREFIX = "edge:";
 
 /**
  * The one Durable Object that knows the edges. Every registration of a share comes by here for the list of edges anyhow,
- * so registrations are counted here too; the counts live in memory only.
+ * so registrations are counted here too, and so are questions of devices that connect; the counts live in memory only.
  */
 export class Edges extends DurableObject<Env> {
   #registry = new EdgeRegistry([]);
@@ -31,6 +36,17 @@ export class Edges extends DurableObject<Env> {
     burst: REGISTRATIONS_PER_KEY_BURST,
     refillMs: REGISTRATIONS_PER_KEY_REFILL_MS,
     max: REGISTRATION_BUCKETS_MAX,
+  });
+  /** Rations of their own: those who connect must not use up what an owner behind the same address needs. */
+  readonly #connectsByAddress = new TokenBuckets({
+    burst: CONNECTS_PER_ADDRESS_BURST,
+    refillMs: CONNECTS_PER_ADDRESS_REFILL_MS,
+    max: CONNECT_BUCKETS_MAX,
+  });
+  readonly #connectsByKey = new TokenBuckets({
+    burst: CONNECTS_PER_KEY_BURST,
+    refillMs: CONNECTS_PER_KEY_REFILL_MS,
+    max: CONNECT_BUCKETS_MAX,
   });
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -79,6 +95,22 @@ export class Edges extends DurableObject<Env> {
         });
       }
       return this.#registry.live(now);
+    });
+  }
+
+  /**
+   * Counts a question of `key` (a fingerprint), at `address` if known, where a share is. Its ticket may be a replay, so that
+   * somebody who overheard it can use up the key's ration: for seconds, and he could cut the device off as well.
+   */
+  admitConnect(key: string, address: string | undefined): Outcome<void> {
+    return outcome(() => {
+      const now = Date.now();
+      const wait = (address === undefined ? 0 : this.#connectsByAddress.take(addressGroup(address), now)) ||
+        this.#connectsByKey.take(key, now);
+      if (wait === 0) return;
+      throw new ServiceError("rate-limited", "Too many attempts to connect came from here in a short time.", {
+        hint: `Try again in ${Math.ceil(wait / 1000)} s.`,
+      });
     });
   }
 

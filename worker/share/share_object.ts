@@ -6,7 +6,13 @@ import type { Env } from "../env.ts";
 import { type NameIndex, nameIndex } from "../names/name_index.ts";
 import { type Outcome, outcome } from "../outcome.ts";
 import type { EdgeRef, OwedDetach, ShareRecord } from "./share_record.ts";
-import { type ShareLookup, ShareState, type ShareStatus, type ShareWish } from "./share_state.ts";
+import {
+  type ShareLookup,
+  ShareState,
+  type ShareStatus,
+  type ShareWhereabouts,
+  type ShareWish,
+} from "./share_state.ts";
 
 const RECORD = "share";
 
@@ -48,6 +54,20 @@ export class Share extends DurableObject<Env> {
 
   show(ticket: TicketClaims): Outcome<ShareStatus> {
     return this.#change((now) => this.#state.show(ticket, now));
+  }
+
+  /** Where the share is, for a device that connects. Stores nothing. */
+  whereabouts(ticket: TicketClaims, audiences: string[]): Outcome<ShareWhereabouts> {
+    return outcome(() => this.#state.whereabouts(ticket, audiences, Date.now()));
+  }
+
+  /** Admits a device that connects at an edge. Stores nothing. */
+  admit(
+    ticket: TicketClaims,
+    edge: { id: string; instance: string },
+    audiences: string[],
+  ): Outcome<{ session: string; expiresAt: number }> {
+    return outcome(() => this.#state.admit(ticket, edge, audiences, Date.now()));
   }
 
   lookup(): ShareLookup {

@@ -30,6 +30,14 @@ export interface ShareStatus {
   readonly attachment: Attachment | undefined;
 }
 
+/** What a device that connects is told of a share. */
+export interface ShareWhereabouts {
+  /** Unix milliseconds. */
+  readonly expiresAt: number;
+  /** Undefined while its agent is away. */
+  readonly attachment: Attachment | undefined;
+}
+
 /** What a visitor's request meets. */
 export type ShareLookup =
   | { readonly state: "attached"; readonly edge: EdgeRef }
@@ -117,9 +125,7 @@ export class ShareState {
     now: number,
   ): { expiresAt: number } {
     const record = this.#owned(ticket, now);
-    if (!(audiences.length > 0 ? audiences : [record.audience]).includes(ticket.audience)) {
-      throw new TicketError("ticket-foreign", "The ticket is for another service.");
-    }
+    checkAudience(record, ticket, audiences);
     if (record.ended !== undefined) throw over(record);
     spend(record, ticket, now);
     const before = record.attachment;
@@ -129,6 +135,50 @@ export class ShareState {
       owe(record, before, "share-replaced", "The share is now served by a newer session.", now);
     }
     return { expiresAt: record.expiresAt };
+  }
+
+  /**
+   * Tells a device that connects where the share is. Every key may ask: whom the share lets in is decided by its own agent,
+   * at the other end of the link.
+   *
+   * The ticket is not remembered as used. Strangers' tickets must take no place in a memory that the owner's need too, and
+   * a replay gains nothing: whoever holds the ticket of another learns what any key may ask, and gets a path to the share
+   * but no link on it, because the two agents prove their keys to each other end to end.
+   *
+   * Changes nothing: connecting costs no write.
+   * @param audiences as for {@link attach}
+   * @throws {ServiceError} `share-unknown`, `share-expired`, `share-ended`
+   * @throws {TicketError} `ticket-foreign`, `ticket-expired`
+   */
+  whereabouts(ticket: TicketClaims, audiences: readonly string[], now: number): ShareWhereabouts {
+    const record = this.#record;
+    const { state } = this.lookup(now);
+    if (record === undefined || state === "unknown") throw unknown(ticket.name);
+    if (ticket.deadAt <= now) throw expiredTicket();
+    checkAudience(record, ticket, audiences);
+    if (state === "ended" || state === "expired") throw over(record, "Ask its owner to share it again.");
+    return { expiresAt: record.expiresAt, attachment: record.attachment };
+  }
+
+  /**
+   * Admits a device that connects at `edge`, where the share must be attached. The newest attachment counts: an edge that
+   * still thinks it has the share while a second one took over gets `share-away`.
+   * @returns the session that the share is attached by
+   * @throws as {@link whereabouts}; {@link ServiceError} `share-away`
+   */
+  admit(
+    ticket: TicketClaims,
+    edge: { readonly id: string; readonly instance: string },
+    audiences: readonly string[],
+    now: number,
+  ): { session: string; expiresAt: number } {
+    const { expiresAt, attachment } = this.whereabouts(ticket, audiences, now);
+    if (attachment?.edge.id !== edge.id || attachment.edge.instance !== edge.instance) {
+      throw new ServiceError("share-away", `The share ${ticket.name} is not attached to this edge.`, {
+        hint: "Ask the service where it is now.",
+      });
+    }
+    return { session: attachment.session, expiresAt };
   }
 
   /** Forgets a session that its edge has lost. Sessions that were replaced meanwhile are passed over. */
@@ -220,11 +270,7 @@ export class ShareState {
   #owned(ticket: TicketClaims, now: number): ShareRecord {
     this.advance(now);
     const record = this.#record;
-    if (record === undefined) {
-      throw new ServiceError("share-unknown", `There is no share named ${ticket.name}.`, {
-        hint: "It was never registered, or has been over for long.",
-      });
-    }
+    if (record === undefined) throw unknown(ticket.name);
     if (record.owner !== ticket.issuer) {
       throw new TicketError("ticket-foreign", `The share ${record.name} belongs to another device.`);
     }
@@ -232,9 +278,15 @@ export class ShareState {
   }
 }
 
+function checkAudience(record: ShareRecord, ticket: TicketClaims, audiences: readonly string[]): void {
+  if (!(audiences.length > 0 ? audiences : [record.audience]).includes(ticket.audience)) {
+    throw new TicketError("ticket-foreign", "The ticket is for another service.");
+  }
+}
+
 /** Counts one use of a ticket, the only one. */
 function spend(record: ShareRecord, ticket: TicketClaims, now: number): void {
-  if (ticket.deadAt <= now) throw new TicketError("ticket-expired", "The ticket has expired.");
+  if (ticket.deadAt <= now) throw expiredTicket();
   if (record.used.some((used) => used.id === ticket.id)) {
     throw new TicketError("ticket-replayed", "The ticket has been used before.", {
       hint: "Every ticket is for one use.",
@@ -266,8 +318,17 @@ function owe(record: ShareRecord, attachment: Attachment, code: DetachCode, mess
   if (record.owed.length > SHARE_OWED_DETACHES_MAX) record.owed.shift();
 }
 
-function over(record: ShareRecord): ServiceError {
-  const hint = "Register the share again.";
+function expiredTicket(): TicketError {
+  return new TicketError("ticket-expired", "The ticket has expired.");
+}
+
+function unknown(name: string): ServiceError {
+  return new ServiceError("share-unknown", `There is no share named ${name}.`, {
+    hint: "It was never registered, or has been over for long.",
+  });
+}
+
+function over(record: ShareRecord, hint = "Register the share again."): ServiceError {
   return record.ended?.by === "owner"
     ? new ServiceError("share-ended", `The share ${record.name} was ended by its owner.`, { hint })
     : new ServiceError("share-expired", `The share ${record.name} has expired.`, { hint });

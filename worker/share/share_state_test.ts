@@ -126,6 +126,63 @@ Deno.test("an agent attaches under the service's origins only; where it knows no
   state.attach(elsewhere(), A, "s3", ["https://spanway.example"], NOW);
 });
 
+Deno.test("whoever connects is told where a share is, by any key and as often as he likes, and nothing is kept of it", () => {
+  const state = claimed();
+  const stranger = ticket("bob", NOW, { role: "connect" });
+  assert.deepEqual(state.whereabouts(stranger, [], NOW), { expiresAt: NOW + HOUR, attachment: undefined });
+  assert.throws(() => state.admit(stranger, A, [], NOW), { code: "share-away" });
+  state.attach(ticket("alice"), A, "s1", [], NOW);
+  const before = structuredClone(state.record);
+  for (let i = 0; i < 2 * SHARE_TICKETS_MAX; i++) {
+    const proof = i % 2 === 0 ? stranger : ticket(`stranger-${i}`, NOW, { role: "connect" });
+    assert.equal(state.whereabouts(proof, [AUDIENCE], NOW).attachment?.session, "s1");
+    assert.deepEqual(state.admit(proof, A, [AUDIENCE], NOW), { session: "s1", expiresAt: NOW + HOUR });
+  }
+  assert.deepEqual(state.record, before);
+  state.attach(ticket("alice"), A, "s2", [], NOW);
+});
+
+Deno.test("a connector is admitted only where the share is attached now, by edge and boot", () => {
+  const state = claimed();
+  const admit = (edge: { id: string; instance: string }) => state.admit(ticket("bob"), edge, [], NOW).session;
+  state.attach(ticket("alice"), A, "s1", [], NOW);
+  assert.throws(() => admit(B), { code: "share-away" });
+  assert.throws(() => admit({ id: "a", instance: "a2" }), { code: "share-away" });
+  state.attach(ticket("alice"), B, "s2", [], NOW);
+  assert.throws(() => admit(A), { code: "share-away" }, "the first edge may not have heard of the second yet");
+  assert.equal(admit(B), "s2");
+  state.detach(A, "s1", NOW);
+  assert.equal(admit(B), "s2");
+  state.detach(B, "s2", NOW);
+  assert.throws(() => admit(B), { code: "share-away" });
+});
+
+Deno.test("a connector hears of a share that is over, unknown or at another service, and dead tickets get nothing", () => {
+  const state = claimed();
+  state.attach(ticket("alice"), A, "s1", [], NOW);
+  const ask = (now: number, overrides: Partial<TicketClaims> = {}, audiences: string[] = []) => {
+    for (const proof of [ticket("bob", now, overrides), ticket("alice", now, overrides)]) {
+      state.whereabouts(proof, audiences, now);
+      state.admit(proof, A, audiences, now);
+    }
+  };
+  ask(NOW);
+  ask(NOW, { audience: "https://spanway.example" }, ["https://spanway.example"]);
+  assert.throws(() => ask(NOW, { audience: "https://spanway.example" }), { code: "ticket-foreign" });
+  assert.throws(() => ask(NOW, {}, ["https://spanway.example"]), { code: "ticket-foreign" });
+  assert.throws(() => ask(NOW, { deadAt: NOW }), { code: "ticket-expired" });
+  ask(NOW + HOUR - 1);
+  // To the millisecond, whether the alarm has been there or not.
+  assert.throws(() => ask(NOW + HOUR), { code: "share-expired" });
+  assert.equal(state.record?.ended, undefined);
+  state.advance(NOW + HOUR);
+  assert.throws(() => ask(NOW + HOUR), { code: "share-expired" });
+  const ended = claimed();
+  ended.end(ticket("alice"), NOW);
+  assert.throws(() => ended.whereabouts(ticket("bob"), [], NOW), { code: "share-ended" });
+  assert.throws(() => new ShareState(undefined).admit(ticket("bob"), A, [], NOW), { code: "share-unknown" });
+});
+
 Deno.test("at its expiry a share is over to the millisecond, and its edge is told", () => {
   const state = claimed();
   state.attach(ticket("alice"), A, "s1", [], NOW);

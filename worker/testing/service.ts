@@ -119,6 +119,22 @@ export class TestService {
     const ticket = options.ticket ?? await makeTicket(identity, options.role ?? "share", name, options);
     return await this.edgeCall("POST", `${edge.id}/attach`, { instance: edge.instance, name, ticket });
   }
+
+  /** Asks where a share is, as a device that connects. */
+  edgeOf(identity: Identity, name: string, options: TicketOptions = {}): Promise<Answer> {
+    return this.ask({ path: `/api/shares/${name}/edge` }, identity, options.role ?? "connect", name, options);
+  }
+
+  /** Connects a device through an edge. */
+  async connect(
+    edge: Pick<StandInEdge, "id" | "instance">,
+    identity: Identity,
+    name: string,
+    options: TicketOptions = {},
+  ): Promise<Answer> {
+    const ticket = options.ticket ?? await makeTicket(identity, options.role ?? "connect", name, options);
+    return await this.edgeCall("POST", `${edge.id}/connect`, { instance: edge.instance, name, ticket });
+  }
 }
 
 /** What differs from an ordinary ticket. */
