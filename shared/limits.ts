@@ -322,8 +322,6 @@ export const LINK_TICK_MS = 1 * SECOND;
 export const LINK_SILENT_TICKS = 12;
 /** How often the round trip of a link is measured. */
 export const LINK_PING_MS = 5 * SECOND;
-/** A broken connection is told to the far side for so long. */
-export const LINK_RESET_LINGER_MS = 30 * SECOND;
 /** Lanes kept for the next connection, and how long. */
 export const LINK_IDLE_LANES_MAX = 64;
 export const LINK_IDLE_LANE_MS = 15 * SECOND;
@@ -352,6 +350,8 @@ export const ATTACH_ATTEMPTS_MAX = 4;
 /** The next attempt joins those that run after this; the wait doubles up to the longest. */
 export const ATTACH_STAGGER_MS = 300;
 export const ATTACH_STAGGER_MAX_MS = 4 * SECOND;
+/** A connector that does not say how it is connected is shown to the share's owner after this. */
+export const PEER_TOLD_AFTER_MS = 2 * SECOND;
 /** `connect` waits so long for a share that is away just now before it says so and ends. */
 export const CONNECT_AWAY_WAIT_MS = 10 * SECOND;
 /** Connectors of one share's session whose datagrams are told apart: those of all its links, and some that come back. */
@@ -390,6 +390,8 @@ export const LOCAL_KEEP_ALIVE_MS = 1 * MINUTE;
 export const LOCAL_CONNECTIONS_MAX = 16_384;
 /** Peers of one UDP forward, or of one mirrored port; the one that is idle for longest makes room. */
 export const LOCAL_FLOWS_MAX = 1024;
+/** Datagrams of a flow that the far side refused are dropped for so long before it is asked again. */
+export const FLOW_REFUSED_MS = 1 * SECOND;
 /** Datagrams handed to the system and not sent yet; beyond it they are dropped. */
 export const UDP_SENDING_MAX = 256;
 /** After an error of the system a UDP socket receives on after this: errors can come in a row. */
@@ -425,8 +427,6 @@ export const REACH_LOOKUPS_MAX = 64;
 export const REACH_FLOWS_MAX = 2048;
 /** Datagrams of one flow that wait until its host has been looked up. */
 export const REACH_FLOW_EARLY_MAX = 16;
-/** Datagrams of one flow that the system has not taken yet; beyond it they are dropped. */
-export const REACH_FLOW_SENDING_MAX = 256;
 /** How often the flows are looked through for idle ones. */
 export const REACH_FLOW_SWEEP_MS = 1 * SECOND;
 /** How old the list of this machine's own addresses may be. Reading it takes 40 us. */

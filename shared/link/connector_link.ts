@@ -133,7 +133,6 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     this.detach();
     this.#path = session;
     this.#pathLostAt = undefined;
-    this.#ticksToPing = 0;
     this.#unanswered = 0;
     this.#heard = false;
     this.#toldMtu = 0;
@@ -144,10 +143,11 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     }
     for (const stream of this.#streams.values()) {
       stream.failures = 0;
-      if (stream.lane === undefined) this.#findLane(stream);
+      this.#findLane(stream);
     }
     void this.#receiveDatagrams(session);
     this.#tellMtu();
+    this.#ping();
   }
 
   /** The path is gone; the link waits for another. */
@@ -227,10 +227,13 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     this.#tellMtu();
     this.#watchLanes();
     if (this.#unanswered > 0 && ++this.#unanswered > LINK_SILENT_TICKS) return this.#giveUpPath();
-    if (this.#ticksToPing-- > 0) return;
+    if (this.#ticksToPing-- <= 0) this.#ping();
+  }
+
+  #ping(): void {
     this.#ticksToPing = LINK_PING_MS / LINK_TICK_MS - 1;
     if (this.#unanswered === 0) this.#unanswered = 1;
-    this.#control.send({ t: "ping", n: Math.max(0, Math.round(now * 1000)) });
+    this.#control.send({ t: "ping", n: Math.max(0, Math.round(this.now() * 1000)) });
   }
 
   /** A lane that swallows what is sent is left for another: ticks are counted, as clocks leap when a machine sleeps. */
@@ -285,21 +288,25 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     this.#retry(cargo);
   }
 
-  wireOver(stream: LinkStream, clean: boolean): void {
-    this.#streams.delete(stream.id);
+  wireOver(stream: LinkStream, inStep: boolean): void {
     const { lane } = stream;
     stream.lane = undefined;
-    if (lane !== undefined) this.#free(lane, clean);
+    if (lane !== undefined) this.#free(lane, inStep);
+  }
+
+  finished(stream: LinkStream): void {
+    this.#streams.delete(stream.id);
     if (this.#streams.size <= LINK_STREAMS_MAX) this.#waiting.shift()?.begin();
   }
 
   #newStream(id: number, target: LinkTarget, opened?: () => Promise<void> | void): LinkStream {
-    const stream = new LinkStream(id, target, this.#keys.stream(id), this.#budgets, this, opened);
+    const stream = new LinkStream(id, target, this.#keys.stream(id), "connector", this.#budgets, this, opened);
     this.#streams.set(id, stream);
     return stream;
   }
 
   #findLane(stream: LinkStream): void {
+    if (stream.lane !== undefined || stream.core.isOver) return;
     const idle = this.#idle.pop();
     if (idle !== undefined) this.#assign(idle.lane, stream);
     else if (this.#path !== undefined) void this.#openLane(this.#path, stream);
@@ -318,7 +325,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
       return;
     }
     const lane = new Lane(this, stream);
-    if (cargo instanceof LinkStream && (!this.#streams.has(cargo.id) || cargo.lane !== undefined)) {
+    if (cargo instanceof LinkStream && (cargo.core.isOver || cargo.lane !== undefined)) {
       this.#lanes.set(lane, "nothing");
       lane.write(this.#preface);
       this.#free(lane, true);
@@ -359,14 +366,14 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   /** Tries another lane on the same path, a little later each time. */
   #retry(stream: LinkStream): void {
     const path = this.#path;
-    if (path === undefined || !this.#streams.has(stream.id)) return;
+    if (path === undefined || stream.core.isOver) return;
     stream.failures++;
     if (stream.failures > LINK_LANE_FAILURES_MAX) {
       return this.#giveUpPath();
     }
     const wait = Math.min(LINK_LANE_RETRY_MS * 2 ** (stream.failures - 1), LINK_LANE_RETRY_MAX_MS);
     this.#effects.later(wait, () => {
-      if (this.#path === path && stream.lane === undefined && this.#streams.has(stream.id)) this.#findLane(stream);
+      if (this.#path === path) this.#findLane(stream);
     });
   }
 

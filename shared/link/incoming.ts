@@ -20,6 +20,7 @@ export class Incoming {
   #consumed = 0;
   #window = LINK_STREAM_WINDOW_BYTES;
   #limit = LINK_STREAM_WINDOW_BYTES;
+  #dropped = false;
   /** What the last acknowledgement said, of consumption and of receipt, and when it was due. */
   #ackedConsumed = 0;
   #ackedReceived = 0;
@@ -82,7 +83,8 @@ export class Incoming {
   ack(): Ack {
     const now = this.#now();
     if (
-      now - this.#ackedAt < LINK_WINDOW_GROW_MS && this.#consumed - this.#ackedConsumed >= this.#window / 2 &&
+      !this.#dropped && now - this.#ackedAt < LINK_WINDOW_GROW_MS &&
+      this.#consumed - this.#ackedConsumed >= this.#window / 2 &&
       this.#window < LINK_STREAM_WINDOW_MAX_BYTES && this.#budget.take(this.#window)
     ) this.#window *= 2;
     this.#ackedAt = now;
@@ -92,8 +94,9 @@ export class Incoming {
     return { received: this.#ackedReceived, limit: this.#limit };
   }
 
-  /** Gives back what was taken of the budget. */
+  /** Gives back what was taken of the budget, for good. */
   drop(): void {
+    this.#dropped = true;
     this.#budget.give(this.#window - LINK_STREAM_WINDOW_BYTES);
     this.#window = LINK_STREAM_WINDOW_BYTES;
   }

@@ -1,7 +1,7 @@
 import { errorCode, LinkError, type LinkErrorCode } from "../errors.ts";
-import { LINK_RESET_LINGER_MS } from "../limits.ts";
+import { LOCAL_LINGER_MS } from "../limits.ts";
 import type { LinkTarget, StreamEnd, TcpEnd, TcpListener } from "./ends.ts";
-import type { Pair } from "./keys.ts";
+import type { LinkRole, Pair } from "./keys.ts";
 import type { Lane } from "./lane.ts";
 import type { Ack, RawRecord } from "./record.ts";
 import { type StreamBudgets, StreamCore, type StreamEffects } from "./stream_core.ts";
@@ -9,8 +9,10 @@ import { type StreamBudgets, StreamCore, type StreamEffects } from "./stream_cor
 /** What a link does for its streams, and hears of them. */
 export interface StreamHost {
   now(): number;
-  /** The wire has nothing more for this stream; its lane, if it has one, may take the next when `clean`. */
-  wireOver(stream: LinkStream, clean: boolean): void;
+  /** The wire has nothing more for this stream; its lane, if it has one, may take the next when `inStep`. */
+  wireOver(stream: LinkStream, inStep: boolean): void;
+  /** And the local end has nothing more to take: the stream can be forgotten. */
+  finished(stream: LinkStream): void;
 }
 
 /** A stream of a link with its two sides: the local end, and whatever lane it is on now. */
@@ -40,13 +42,15 @@ export class LinkStream implements StreamEffects, TcpListener {
   #endWritten = false;
   #wireOver = false;
   #settled = false;
-  #brokenAt: number | undefined;
+  /** When the local end took something last, as far as it matters: since the wire is over. */
+  #takenAt = 0;
 
   /** @param onOpened what to do before the first byte of the far side reaches the local end (connecting side only) */
   constructor(
     id: number,
     target: LinkTarget,
     keys: Pair,
+    role: LinkRole,
     budgets: StreamBudgets,
     host: StreamHost,
     onOpened?: () => Promise<void> | void,
@@ -55,7 +59,7 @@ export class LinkStream implements StreamEffects, TcpListener {
     this.target = target;
     this.#host = host;
     this.#onOpened = onOpened;
-    this.core = new StreamCore(keys, budgets, this);
+    this.core = new StreamCore(keys, role, budgets, this);
     this.ended = new Promise((resolve) => {
       this.#resolve = resolve;
     });
@@ -106,9 +110,14 @@ export class LinkStream implements StreamEffects, TcpListener {
   /** Every LINK_TICK_MS. */
   tick(): void {
     this.core.tick();
-    if (this.#brokenAt !== undefined && this.#host.now() - this.#brokenAt > LINK_RESET_LINGER_MS) {
-      this.core.fail("reset");
-    }
+    if (this.#wireOver && !this.#settled && this.now() - this.#takenAt > LOCAL_LINGER_MS) this.broken();
+  }
+
+  /** The link is over: what the local end has not taken yet it may take in its own time. */
+  letGo(): void {
+    if (this.#settled || !this.#wireOver) return;
+    this.#local?.close();
+    this.#settle(undefined);
   }
 
   // --- What the local end says ---
@@ -147,7 +156,6 @@ export class LinkStream implements StreamEffects, TcpListener {
   broken(code: LinkErrorCode = "reset"): void {
     if (this.#settled) return;
     this.core.reset(code);
-    this.#brokenAt = this.#host.now();
     this.#queue = [];
     // A connecting side that was never told of success answers for itself.
     if (this.#opened) this.#local?.reset();
@@ -166,9 +174,13 @@ export class LinkStream implements StreamEffects, TcpListener {
     else this.#local?.resume();
   }
 
-  over(clean: boolean): void {
+  over(inStep: boolean): void {
     this.#wireOver = true;
-    this.#host.wireOver(this, clean);
+    this.#takenAt = this.now();
+    this.#host.wireOver(this, inStep);
+    if (this.#settled) return this.#host.finished(this);
+    // Said to be complete, but never to have begun.
+    if (!this.#opened) return this.broken("tampered");
     this.#finish();
   }
 
@@ -182,7 +194,9 @@ export class LinkStream implements StreamEffects, TcpListener {
   #write(bytes: Uint8Array): void {
     this.#local!.write(bytes, () => {
       this.core.consumed(bytes.length);
-      if (this.#wireOver) this.#finish();
+      if (!this.#wireOver) return;
+      this.#takenAt = this.now();
+      this.#finish();
     });
   }
 
@@ -208,5 +222,6 @@ export class LinkStream implements StreamEffects, TcpListener {
       bytesIn: this.core.bytesReceived,
       resumed: this.resumed,
     });
+    if (this.#wireOver) this.#host.finished(this);
   }
 }

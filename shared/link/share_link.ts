@@ -1,5 +1,5 @@
 import { errorCode, LinkError, type LinkErrorCode } from "../errors.ts";
-import { LINK_BUDGET_BYTES, LINK_LANES_MAX, LINK_REPLAY_WINDOW, LINK_STREAMS_MAX } from "../limits.ts";
+import { LINK_BUDGET_BYTES, LINK_LANES_MAX, LINK_REPLAY_WINDOW } from "../limits.ts";
 import { Budget } from "./budget.ts";
 import { ControlEnd } from "./control_end.ts";
 import { asDatagram, DatagramSealer, type FlowMessage } from "./datagram.ts";
@@ -44,8 +44,8 @@ export interface ShareLinkEffects {
   over(error: LinkError): void;
 }
 
-/** What a lane carries now; a lane whose stream broke carries no other, the connecting side closes it. */
-type Cargo = LinkStream | "datagrams" | "nothing" | "broken";
+/** What a lane carries now. */
+type Cargo = LinkStream | "datagrams" | "nothing";
 
 const CONTROL_TARGET: LinkTarget = { host: "", port: 0 };
 
@@ -84,7 +84,7 @@ export class ShareLink implements LaneOwner, StreamHost {
     this.#flows = new ServedFlows(effects.reach, (message) => this.#sendFlow(message), () => effects.now());
     this.#unreachableSince = effects.now();
     this.#streamIds.accept(0);
-    const control = new LinkStream(0, CONTROL_TARGET, keys.stream(0), this.#budgets, this);
+    const control = new LinkStream(0, CONTROL_TARGET, keys.stream(0), "share", this.#budgets, this);
     this.#streams.set(0, control);
     control.connected(this.#control);
     void control.ended.then(({ code }) => this.#end(endOf(code)));
@@ -163,12 +163,14 @@ export class ShareLink implements LaneOwner, StreamHost {
     this.#effects.reachable(false);
   }
 
-  wireOver(stream: LinkStream, clean: boolean): void {
-    this.#streams.delete(stream.id);
+  wireOver(stream: LinkStream): void {
     const { lane } = stream;
     stream.lane = undefined;
-    if (lane === undefined) return;
-    this.#lanes.set(lane, clean ? "nothing" : "broken");
+    if (lane !== undefined) this.#lanes.set(lane, "nothing");
+  }
+
+  finished(stream: LinkStream): void {
+    this.#streams.delete(stream.id);
   }
 
   #beginCargo(lane: Lane, raw: RawRecord): void {
@@ -185,15 +187,14 @@ export class ShareLink implements LaneOwner, StreamHost {
     }
     let stream = this.#streams.get(header.id);
     const known = stream !== undefined;
-    if (stream === undefined) {
-      if (!this.#streamIds.accept(header.id)) {
-        if (header.op === "open") throw new LinkError("tampered", "A connection was opened twice.");
-        lane.write(sealRecord(this.#keys.stream(header.id).send, RecordType.DONE, 0));
-        return;
-      }
-      stream = this.#newStream(header.id, header.target);
-    } else if (header.op === "open" && header.id !== 0) {
+    const fresh = !known && this.#streamIds.accept(header.id);
+    if (header.op === "open" && !fresh && header.id !== 0) {
       throw new LinkError("tampered", "A connection was opened twice.");
+    }
+    if (stream === undefined && fresh) stream = this.#newStream(header.id, header.target);
+    if (stream === undefined || stream.core.isOver) {
+      lane.write(sealRecord(this.#keys.stream(header.id).send, RecordType.DONE, 0));
+      return;
     }
     const before = stream.lane;
     if (before !== undefined) {
@@ -224,7 +225,7 @@ export class ShareLink implements LaneOwner, StreamHost {
   }
 
   #newStream(id: number, target: LinkTarget): LinkStream {
-    const stream = new LinkStream(id, target, this.#keys.stream(id), this.#budgets, this);
+    const stream = new LinkStream(id, target, this.#keys.stream(id), "share", this.#budgets, this);
     const startedAt = this.now();
     this.#streams.set(id, stream);
     const aborter = new AbortController();
@@ -232,7 +233,7 @@ export class ShareLink implements LaneOwner, StreamHost {
       aborter.abort();
       this.#effects.ended(target, end, startedAt);
     });
-    if (this.#streams.size > LINK_STREAMS_MAX + 1) {
+    if (this.#streams.size > LINK_LANES_MAX) {
       stream.refuse("too-many-streams");
     } else {
       this.#effects.reach.connect(target, aborter.signal).then(
@@ -285,7 +286,10 @@ export class ShareLink implements LaneOwner, StreamHost {
     if (this.#over) return;
     this.#over = true;
     this.#stopWatching?.();
-    for (const stream of [...this.#streams.values()]) stream.core.fail(error.code);
+    for (const stream of [...this.#streams.values()]) {
+      stream.core.fail(error.code);
+      stream.letGo();
+    }
     this.#flows.end();
     for (const lane of this.#lanes.keys()) lane.close();
     this.#lanes.clear();

@@ -1,7 +1,7 @@
 import { LinkError, type LinkErrorCode } from "../errors.ts";
 import type { Budget } from "./budget.ts";
 import { Incoming } from "./incoming.ts";
-import type { Pair } from "./keys.ts";
+import type { LinkRole, Pair } from "./keys.ts";
 import { Outgoing } from "./outgoing.ts";
 import { type Ack, decodeAck, encodeAck, openRecord, type RawRecord, RecordType, sealRecord } from "./record.ts";
 import { decodeResetCode, encodeResetCode } from "./reset_code.ts";
@@ -22,8 +22,8 @@ export interface StreamEffects {
   opened(): void;
   /** Stop, or go on, reading the local end. */
   hold(held: boolean): void;
-  /** Neither side has anything more to say; `clean` when both directions ended. The lane may take the next stream. */
-  over(clean: boolean): void;
+  /** Neither side has anything more to say. `inStep`: nothing more comes on the lane, it may take the next stream. */
+  over(inStep: boolean): void;
 }
 
 /** Memory that a link's streams share, by direction. */
@@ -37,9 +37,13 @@ export interface StreamBudgets {
  * Pure: time comes from outside, and nothing is waited for.
  *
  * A lane is attached `ready` when the peer knows nothing yet, else first its ACK must tell from where to go on.
+ *
+ * Whoever says the last word cannot know that it was heard. That is always the shared side, with DONE; the connecting
+ * side, which opens the lanes, keeps the stream and asks again until it has heard it.
  */
 export class StreamCore {
   readonly #keys: Pair;
+  readonly #role: LinkRole;
   readonly #effects: StreamEffects;
   readonly #out: Outgoing;
   readonly #in: Incoming;
@@ -54,8 +58,9 @@ export class StreamCore {
   #resetIn = false;
   #over = false;
 
-  constructor(keys: Pair, budgets: StreamBudgets, effects: StreamEffects) {
+  constructor(keys: Pair, role: LinkRole, budgets: StreamBudgets, effects: StreamEffects) {
     this.#keys = keys;
+    this.#role = role;
     this.#effects = effects;
     this.#out = new Outgoing(keys.send, budgets.out, (record) => {
       if (this.#lane === "ready") effects.send(record);
@@ -78,14 +83,15 @@ export class StreamCore {
     return this.#in.drained;
   }
 
-  /** True while the stream is only kept to tell the peer that it is broken. */
-  get isBroken(): boolean {
-    return this.#resetOut !== undefined;
+  /** True once neither side has anything more to say. */
+  get isOver(): boolean {
+    return this.#over;
   }
 
-  /** True while the peer owes an acknowledgement. */
+  /** True while the peer owes an answer. */
   get isWaiting(): boolean {
-    return !this.#over && (this.#lane === "syncing" || this.#out.isWaiting);
+    if (this.#over) return false;
+    return this.#lane === "syncing" || this.#out.isWaiting || this.#resetOut !== undefined || this.#saidAll;
   }
 
   /** Bytes from the local end. */
@@ -100,9 +106,11 @@ export class StreamCore {
     if (this.#resetOut === undefined) this.#out.end();
   }
 
-  /** The local end broke, or could not be reached: tells the peer why. */
+  /** The local end broke, or could not be reached: tells the peer why, unless both have said everything already. */
   reset(code: LinkErrorCode): void {
-    if (this.#resetOut !== undefined || this.#over) return;
+    // What the local end will never take.
+    this.#in.drop();
+    if (this.#resetOut !== undefined || this.#over || this.#saidAll) return;
     this.#resetOut = code;
     this.#drop();
     this.#sendReset();
@@ -122,6 +130,7 @@ export class StreamCore {
   /** The local end has taken `count` of the delivered bytes. */
   consumed(count: number): void {
     if (this.#in.consumed(count) && this.#lane !== "none" && this.#resetOut === undefined) this.#sendAck();
+    if (this.#over && this.#in.drained) this.#in.drop();
   }
 
   /** The shared side has connected: says so. */
@@ -172,16 +181,16 @@ export class StreamCore {
     if (this.#over) throw tampered("a record follows the end of its connection");
     const payload = openRecord(this.#keys.receive, raw);
     if (payload === undefined) throw tampered("a record is not what the far side sent");
+    if (raw.type === RecordType.DONE) return this.#done();
     if (this.#resetOut !== undefined) {
       // The first ACK after a resumption tells that the peer listens; of the rest only its own RESET matters.
-      if (this.#lane === "syncing" && raw.type === RecordType.ACK) {
+      if (raw.type === RecordType.RESET) this.#resetIn = true;
+      else if (raw.type !== RecordType.ACK) return;
+      if (this.#lane === "syncing") {
         this.#lane = "ready";
         this.#sendReset();
-      } else if (raw.type === RecordType.RESET || raw.type === RecordType.DONE) {
-        this.#resetIn = true;
-        this.#finishIfOver();
       }
-      return;
+      return this.#finishIfOver();
     }
     switch (raw.type) {
       case RecordType.DATA: {
@@ -191,7 +200,8 @@ export class StreamCore {
       }
       case RecordType.END:
         if (this.#in.end(raw.number)) this.#effects.deliverEnd();
-        this.#sendAck();
+        // DONE says it too.
+        if (this.#role === "connector" || !this.#saidAll) this.#sendAck();
         return this.#finishIfOver();
       case RecordType.ACK: {
         this.#acknowledged(decodeAck(payload));
@@ -214,15 +224,9 @@ export class StreamCore {
         this.#lane = "ready";
         this.#drop();
         this.#effects.broken(code);
-        this.#sendReset();
-        return;
+        if (this.#role === "connector") this.#sendReset();
+        return this.#finishIfOver();
       }
-      case RecordType.DONE:
-        // Unless it was complete, it broke there while nobody could be told.
-        if (!this.#in.ended || !this.#out.ended) return this.fail("reset");
-        this.#over = true;
-        this.#drop();
-        return this.#effects.over(true);
       default:
         throw tampered("a record of a kind unknown here");
     }
@@ -258,25 +262,38 @@ export class StreamCore {
     if (this.#lane !== "ready") return;
     const code = Uint8Array.of(encodeResetCode(this.#resetOut ?? "reset"));
     this.#effects.send(sealRecord(this.#keys.send, RecordType.RESET, 0, code));
-    this.#finishIfOver();
   }
 
+  /** Both directions have ended, and both sides have everything. */
+  get #saidAll(): boolean {
+    return this.#out.complete && this.#in.ended;
+  }
+
+  /** The shared side says its last word once it has heard the connecting side's. */
   #finishIfOver(): void {
-    if (this.#over) return;
-    if (this.#resetOut !== undefined) {
-      if (!this.#resetIn) return;
-    } else if (!this.#out.complete || !this.#in.ended || this.#in.owesAck) {
-      return;
-    }
+    if (this.#over || this.#role === "connector") return;
+    if (this.#resetOut === undefined ? !this.#saidAll : !this.#resetIn) return;
     this.#over = true;
-    const clean = this.#resetOut === undefined;
     this.#drop();
-    this.#effects.over(clean);
+    this.#effects.send(sealRecord(this.#keys.send, RecordType.DONE, 0));
+    this.#effects.over(true);
   }
 
+  /** The shared side is done. On a lane on which we sent a RESET, it may not have been read before. */
+  #done(): void {
+    if (this.#role === "share") throw tampered("the connecting side says what only the shared one may");
+    const clean = this.#resetOut === undefined;
+    // Too old for the shared side to know: it never began there.
+    if (clean && !(this.#in.ended && this.#out.ended)) return this.fail("reset");
+    this.#over = true;
+    this.#drop();
+    this.#effects.over(clean || this.#resetIn);
+  }
+
+  /** What was received cleanly may still wait for the local end: then it is counted until it has been taken. */
   #drop(): void {
     this.#out.drop();
-    this.#in.drop();
+    if (this.#resetOut !== undefined || this.#in.drained) this.#in.drop();
   }
 }
 
