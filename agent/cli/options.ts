@@ -1,4 +1,5 @@
 /** What each command is given once its command line has been read and checked. */
+import type { LinkTarget } from "../../shared/link/ends.ts";
 
 /** Options that every command knows. */
 export interface GlobalOptions {
@@ -73,4 +74,41 @@ export interface EdgeOptions extends GlobalOptions {
   readonly tls: TlsFiles | undefined;
   /** Shared secret of the service and its edges. Never shown. */
   readonly serviceKey: string;
+}
+
+/** What a SOCKS client must show: each 1 to 255 bytes in UTF-8. Never shown. */
+export interface SocksAuth {
+  readonly user: string;
+  readonly password: string;
+}
+
+/** One `-L`: what arrives at an address of this machine goes to a port of the share. */
+export interface Forward {
+  readonly protocol: "tcp" | "udp";
+  readonly listen: ListenAddress;
+  /** As typed; empty for the shared host itself. */
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ConnectOptions extends GlobalOptions {
+  readonly share: {
+    readonly name: string;
+    /** The identity that it must prove; undefined: the one that it proved before. */
+    readonly fingerprint: string | undefined;
+  };
+  /** Undefined: no SOCKS5. */
+  readonly socks:
+    | (ListenAddress & { /** Asked for by the person: no other port will do. */ readonly explicit: boolean })
+    | undefined;
+  readonly socksAuth: SocksAuth | undefined;
+  readonly forwards: readonly Forward[];
+  /** Where standard input and output lead. */
+  readonly stdio: LinkTarget | undefined;
+  /** Mirror the ports that the share listens on. */
+  readonly map: boolean;
+  /** How long a gap without a path is survived, in milliseconds. */
+  readonly resumeWindow: number;
+  /** Forget the share's remembered identity and remember the one that it proves now. */
+  readonly forget: boolean;
 }

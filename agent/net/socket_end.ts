@@ -7,6 +7,11 @@ import { StreamEnd } from "./stream_end.ts";
 /** What a socket that becomes an end must be made with, whether it is dialled or accepted. */
 export const SOCKET_OPTIONS = { allowHalfOpen: true, noDelay: true } as const;
 
+export interface SocketEnd extends TcpEnd {
+  /** Tells nothing any more and drops what comes in; the socket is the caller's again. */
+  release(): void;
+}
+
 /**
  * Libuv tells a RST that it finds behind the last data as a clean end (POLLHUP after a partial read), where Deno reads
  * on until it sees the error. So under Node an end is believed only once the system takes an empty write.
@@ -20,7 +25,7 @@ const ENDS_CAN_LIE = !("Deno" in globalThis);
  * A peer that is gone is noticed when the end reads or writes: at the latest on `resume`. A RST after the peer's own FIN
  * shows at the next write only; under Node, one after our FIN may look like an end.
  */
-export function socketEnd(socket: Socket, early?: Uint8Array): TcpEnd {
+export function socketEnd(socket: Socket, early?: Uint8Array): SocketEnd {
   return new StreamEnd({
     input: socket,
     output: socket,

@@ -113,6 +113,11 @@ export class StreamEnd implements TcpEnd {
     this.#options.giveUp(this.#output.writableEnded);
   }
 
+  /** Tells nothing any more; the streams are the caller's again. */
+  release(): void {
+    this.#silent = true;
+  }
+
   #inputEnded(): void {
     const output = this.#output;
     if (!this.#options.doubtEnds || output.writableEnded) return this.#tellEnd();
