@@ -350,6 +350,9 @@ export const ATTACH_ATTEMPTS_MAX = 4;
 /** The next attempt joins those that run after this; the wait doubles up to the longest. */
 export const ATTACH_STAGGER_MS = 300;
 export const ATTACH_STAGGER_MAX_MS = 4 * SECOND;
+/** Shares whose identity one device remembers, and the size of one such memory. */
+export const KNOWN_SHARES_MAX = 10_000;
+export const KNOWN_SHARE_MAX_BYTES = 4 * KiB;
 /** A connector that does not say how it is connected is shown to the share's owner after this. */
 export const PEER_TOLD_AFTER_MS = 2 * SECOND;
 /** `connect` waits so long for a share that is away just now before it says so and ends. */
