@@ -103,7 +103,12 @@ export const CONNECTOR_LANES_MAX = 1100;
  * streams, and the eighth whose credit QUIC holds back.
  */
 export const SHARE_LANES_MAX = 2400;
-/** A connector may have this many times as many lanes as its share has left: two large ones fit, and nobody takes all. */
+/**
+ * Lanes on one edge. An idle one takes 80 KiB, which makes 1.5 GiB; one whose reader has stopped holds 2.3 MiB, which the
+ * number cannot bound: those who fill lanes own both their ends, or the share's agent ends them.
+ */
+export const EDGE_LANES_MAX = 20_000;
+/** A connector may have this many times as many lanes as are left, at its share and at the edge: nobody takes all. */
 export const LANES_PER_FREE_LANE = 4;
 /** The header of a connector's stream must have arrived by then: it is sent with the opening of the stream. */
 export const LANE_HEADER_TIMEOUT_MS = 5 * SECOND;
@@ -359,6 +364,8 @@ export const PEER_TOLD_AFTER_MS = 2 * SECOND;
 export const CONNECT_AWAY_WAIT_MS = 10 * SECOND;
 /** Connectors of one share's session whose datagrams are told apart: those of all its links, and some that come back. */
 export const LINK_CHANNELS_MAX = 256;
+/** Records of one turn of the event loop that are sent as one, in all: larger ones go alone, uncopied. */
+export const LANE_GATHER_BYTES = 4 * KiB;
 /** UDP flows of one link; the one that is idle for longest makes room. */
 export const LINK_FLOWS_MAX = 4096;
 /** A flow without a datagram either way ends after this: two keep-alives of common NATs. */
@@ -393,6 +400,10 @@ export const LOCAL_KEEP_ALIVE_MS = 1 * MINUTE;
 export const LOCAL_CONNECTIONS_MAX = 16_384;
 /** Peers of one UDP forward, or of one mirrored port; the one that is idle for longest makes room. */
 export const LOCAL_FLOWS_MAX = 1024;
+/** Addresses in 127.77.0.0/16 that are tried for a share whose own one another connection uses. */
+export const MAP_ADDRESSES_MAX = 64;
+/** The UDP port by which a connection says that such an address is in use: the last, where hardly any server is. */
+export const MAP_CLAIM_PORT = 65_535;
 /** Datagrams of a flow that the far side refused are dropped for so long before it is asked again. */
 export const FLOW_REFUSED_MS = 1 * SECOND;
 /** Datagrams handed to the system and not sent yet; beyond it they are dropped. */

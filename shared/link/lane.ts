@@ -1,4 +1,4 @@
-import { LANE_BUFFERS_KEPT, LANE_READ_BULK_BYTES, LANE_READ_IDLE_BYTES } from "../limits.ts";
+import { LANE_BUFFERS_KEPT, LANE_GATHER_BYTES, LANE_READ_BULK_BYTES, LANE_READ_IDLE_BYTES } from "../limits.ts";
 import { type RawRecord, rawRecord, recordSize } from "./record.ts";
 
 /** Who is told what comes on a lane. */
@@ -14,6 +14,9 @@ export class Lane {
   readonly #owner: LaneOwner;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #reader: RecordReader;
+  /** Small records of this turn of the event loop: they travel in one packet. */
+  #gathered: Uint8Array[] = [];
+  #gatheredBytes = 0;
   #queued = 0;
   #closed = false;
 
@@ -38,9 +41,12 @@ export class Lane {
   write(bytes: Uint8Array): void {
     if (this.#closed) return;
     this.#queued += bytes.length;
-    this.#writer.write(bytes).then(() => {
-      this.#queued -= bytes.length;
-    }, () => {});
+    if (this.#gatheredBytes + bytes.length > LANE_GATHER_BYTES) {
+      this.#flush();
+      if (bytes.length > LANE_GATHER_BYTES) return this.#hand(bytes);
+    }
+    this.#gatheredBytes += bytes.length;
+    if (this.#gathered.push(bytes) === 1) queueMicrotask(() => this.#flush());
   }
 
   /** Reads until the lane is over. Never rejects. */
@@ -64,9 +70,35 @@ export class Lane {
   /** Ends the lane after what was written. Idempotent. */
   close(): void {
     if (this.#closed) return;
+    this.#flush();
     this.#closed = true;
     this.#writer.close().catch(() => {});
     this.#reader.cancel();
+  }
+
+  #flush(): void {
+    const { length } = this.#gathered;
+    if (length === 0) return;
+    const [first] = this.#gathered;
+    if (length === 1) {
+      this.#hand(first!);
+    } else {
+      const all = new Uint8Array(this.#gatheredBytes);
+      let at = 0;
+      for (const bytes of this.#gathered) {
+        all.set(bytes, at);
+        at += bytes.length;
+      }
+      this.#hand(all);
+    }
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
+  }
+
+  #hand(bytes: Uint8Array): void {
+    this.#writer.write(bytes).then(() => {
+      this.#queued -= bytes.length;
+    }, () => {});
   }
 }
 

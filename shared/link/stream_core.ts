@@ -200,8 +200,8 @@ export class StreamCore {
       }
       case RecordType.END:
         if (this.#in.end(raw.number)) this.#effects.deliverEnd();
-        // DONE says it too.
-        if (this.#role === "connector" || !this.#saidAll) this.#sendAck();
+        // The shared side's DONE says it too, and soon enough: else the next tick acknowledges.
+        if (this.#role === "connector") this.#sendAck();
         return this.#finishIfOver();
       case RecordType.ACK: {
         this.#acknowledged(decodeAck(payload));
