@@ -135,6 +135,8 @@ Deno.test("a local end that breaks when all is said changes nothing for the othe
   far.core.end();
   near.core.end();
   pair.pass(far);
+  pair.pass(near, 1);
+  far.core.tick();
   pair.pass(near);
   pair.pass(far, 1);
   assert.deepEqual(types(far), [DONE]);
