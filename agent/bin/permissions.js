@@ -28,12 +28,23 @@ const ENV = [
 export const SETPRIV = ["/usr/bin/setpriv", "/bin/setpriv", "/usr/local/bin/setpriv"];
 
 /**
+ * Where the program can be that lists the ports on which this machine listens, by platform. It can do more than that
+ * (`ss` writes and closes sockets for those who may), so as with setpriv the fence stops accidents here, not attacks.
+ * @type {Readonly<Record<string, readonly string[]>>}
+ */
+export const SOCKET_LISTERS = {
+  linux: ["/usr/bin/ss", "/usr/sbin/ss", "/bin/ss", "/sbin/ss"],
+  darwin: ["/usr/sbin/netstat"],
+};
+
+/**
  * @typedef {object} Surroundings
  * @property {string} home absolute path of the configuration directory
  * @property {string} root absolute path of the package
  * @property {string} cwd
  * @property {string} tmp directory for temporary files
  * @property {readonly string[]} servicePrograms absolute paths of the programs that the embedded service may start
+ * @property {string | undefined} socketLister absolute path of the one of SOCKET_LISTERS that is here
  */
 
 /**
@@ -48,16 +59,24 @@ export function permissionFlags(argv, at) {
   const read = [at.home];
   const write = [at.home];
   /** @type {string[]} */
-  let run = [];
+  const run = [];
   const file = (/** @type {string} */ name) => {
     const path = values.get(name);
     if (path) read.push(resolve(at.cwd, path));
+  };
+
+  // What those who connect are told: on which ports this machine listens.
+  const listSockets = () => {
+    if (at.socketLister !== undefined && values.get("--ports") !== "none") run.push(at.socketLister);
   };
 
   switch (command) {
     case "share":
       // Which hosts: the target, the service, and edges that only the service can name.
       flags.push("--allow-net");
+      // This machine's own addresses: what is allowed of other hosts must not lead to them.
+      flags.push("--allow-sys=networkInterfaces");
+      listSockets();
       read.push(...folder(target, at.cwd));
       break;
     case "edge":
@@ -78,10 +97,13 @@ export function permissionFlags(argv, at) {
       const dataDir = data ? resolve(at.cwd, data) : join(at.home, "relay");
       read.push(dataDir, at.root, at.tmp, ...at.servicePrograms, ...SETPRIV);
       write.push(dataDir, at.tmp);
-      if (command === "up") read.push(...folder(target, at.cwd));
-      run = [...at.servicePrograms];
+      run.push(...at.servicePrograms);
       // The addresses of this machine: by these agents reach a service that listens on all of them.
       flags.push("--allow-sys=networkInterfaces");
+      if (command === "up") {
+        read.push(...folder(target, at.cwd));
+        listSockets();
+      }
       break;
     }
   }

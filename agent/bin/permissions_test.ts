@@ -11,6 +11,7 @@ const at = {
   cwd: "/project",
   tmp: "/tmp",
   servicePrograms: ["/bin/wd"],
+  socketLister: "/bin/sl",
 };
 
 function flag(argv: string[], name: string, place: Partial<typeof at> = {}): string | undefined {
@@ -28,17 +29,17 @@ Deno.test("command, target and values are found among options", () => {
   assert.deepEqual(scanArgv([]).command, undefined);
 });
 
-Deno.test("no command gets everything, and only the service may start programs", () => {
+Deno.test("no command gets everything, and only those that must may start programs", () => {
+  const programs = new Map([["share", "/bin/sl"], ["relay", "/bin/wd"], ["up", "/bin/wd,/bin/sl"]]);
   for (const command of ["share", "relay", "up", "edge", "whoami", "completion", "nonsense"]) {
     const flags = permissionFlags([command], at);
     for (const broad of ["--allow-all", "-A", "--allow-read", "--allow-write", "--allow-run", "--allow-env"]) {
       assert(!flags.includes(broad), `${command}: ${broad}`);
     }
     assert(!flags.some((text) => text.startsWith("--allow-ffi")), command);
-    const service = ["relay", "up"].includes(command);
-    assert.equal(flag([command], "--allow-sys"), service ? "networkInterfaces" : undefined);
+    assert.equal(flag([command], "--allow-sys"), programs.has(command) ? "networkInterfaces" : undefined);
     assert(!flags.includes("--allow-sys"), command);
-    assert.equal(flag([command], "--allow-run"), ["relay", "up"].includes(command) ? "/bin/wd" : undefined);
+    assert.equal(flag([command], "--allow-run"), programs.get(command));
     assert.equal(flag([command], "--allow-net"), ["share", "relay", "up", "edge"].includes(command) ? "" : undefined);
   }
 });
@@ -53,6 +54,15 @@ Deno.test("a shared folder may be read and not written", async () => {
   } finally {
     await rm(dir, { recursive: true });
   }
+});
+
+Deno.test("a share without ports, or on a system that cannot list them, starts no program", () => {
+  assert.equal(flag(["share", "--ports", "none"], "--allow-run"), undefined);
+  assert.equal(flag(["up", "--ports=none"], "--allow-run"), "/bin/wd");
+  assert.equal(flag(["share", "--ports", "22"], "--allow-run"), "/bin/sl");
+  assert(
+    !permissionFlags(["share"], { ...at, socketLister: undefined }).some((text) => text.startsWith("--allow-run")),
+  );
 });
 
 Deno.test("a path with a comma is covered by the directory above it, as no flag can name it", () => {

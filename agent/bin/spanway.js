@@ -16,7 +16,7 @@ import { constants, tmpdir } from "node:os";
 import { pathToFileURL } from "node:url";
 import { scanArgv } from "./argv.js";
 import { homeDir } from "./home_dir.js";
-import { permissionFlags, SETPRIV } from "./permissions.js";
+import { permissionFlags, SETPRIV, SOCKET_LISTERS } from "./permissions.js";
 import { agentEntry, findDeno, findInPath, findWorkerd, packageRoot } from "./runtime.js";
 
 /** How long an agent may outlive the first request to stop (it gives itself 5 s) and the second one. */
@@ -51,6 +51,7 @@ async function startDeno(deno) {
     cwd: process.cwd(),
     tmp: tmpdir(),
     servicePrograms: servicePrograms(),
+    socketLister: SOCKET_LISTERS[process.platform]?.find(existsSync),
   });
   const child = spawn(deno, [
     "run",

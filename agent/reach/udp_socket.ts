@@ -1,0 +1,42 @@
+import { isIPv6 } from "node:net";
+import { bindUdp } from "../net/udp.ts";
+import { canonicalIp } from "./ip.ts";
+
+/** A UDP socket that talks to one address and port. */
+export interface PeerSocket {
+  /** Best effort: what the system does not take is dropped. */
+  send(payload: Uint8Array): void;
+  /** Idempotent. Nothing is told after it. */
+  close(): void;
+}
+
+export interface PeerSocketEvents {
+  /** A datagram of the far side; nobody else's get through. */
+  message(payload: Uint8Array): void;
+  /** Nobody listens there; the socket is closed. Deno has no connected UDP sockets, so there it is never told. */
+  refused(): void;
+}
+
+/**
+ * Opens a socket for datagrams to and from `address`.
+ * @throws {LinkError | ListenError}
+ */
+export async function openUdp(address: string, port: number, events: PeerSocketEvents): Promise<PeerSocket> {
+  if (!("Deno" in globalThis)) {
+    const { openConnected } = await import("./udp_connected.ts");
+    return await openConnected(address, port, events);
+  }
+  const to = { host: address, port };
+  const peer = canonicalIp(address);
+  const socket = await bindUdp({ host: bindAddress(address), port: 0 }, (payload, from) => {
+    if (from.port !== port) return;
+    if (from.host === peer || canonicalIp(from.host) === peer) events.message(payload);
+  });
+  return { send: (payload) => socket.send(payload, to), close: () => socket.close() };
+}
+
+/** Where the far side is this machine, nobody else can reach the socket at all. */
+function bindAddress(address: string): string {
+  if (isIPv6(address)) return address === "::1" ? "::1" : "::";
+  return address.startsWith("127.") ? "127.0.0.1" : "0.0.0.0";
+}
