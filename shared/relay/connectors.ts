@@ -39,6 +39,8 @@ const TOLD: ReadonlyMap<string, string> = new Map([
 
 /** What somebody who watches all connectors of a relay hears. */
 export interface ConnectorWatch {
+  /** Whether a connector with so many lanes may have one more, as far as the relay goes. */
+  mayOpen(own: number): boolean;
   lanes(connector: Connector, change: 1 | -1): void;
   refused(code: string): void;
   left(connector: Connector, reason: string): void;
@@ -92,7 +94,7 @@ export class Connectors {
     const connector = new Connector(facts, session, control, ++this.#channels, {
       session: this.#session,
       headerMs: this.#bounds.headerMs,
-      mayOpen: ({ lanes }) => this.#mayOpen(lanes),
+      mayOpen: ({ lanes }) => this.#mayOpen(lanes) && watch.mayOpen(lanes),
       lanes: (of, change) => {
         this.#lanes += change;
         this.#places.mark(of, of.lanes > 0);
@@ -121,10 +123,9 @@ export class Connectors {
     await Promise.all(this.#places.all().map((connector) => connector.end(why, message)));
   }
 
-  /** However many strangers come, something is left for the next. */
   #mayOpen(own: number): boolean {
     const { connectorLanes, shareLanes } = this.#bounds;
-    return own < connectorLanes && own < (shareLanes - this.#lanes) * LANES_PER_FREE_LANE;
+    return own < connectorLanes && isFair(own, shareLanes - this.#lanes);
   }
 
   async #forwardDatagrams(): Promise<void> {
@@ -136,6 +137,11 @@ export class Connectors {
       this.#byChannel.get(channel.value)?.session.datagrams.send(bytes.subarray(channel.end));
     }
   }
+}
+
+/** However many strangers come, something is left for the next: the fewer lanes are free, the fewer one may have. */
+export function isFair(own: number, free: number): boolean {
+  return own < free * LANES_PER_FREE_LANE;
 }
 
 function readChannel(bytes: Uint8Array): { value: number; end: number } | undefined {

@@ -212,27 +212,34 @@ Deno.test("10,000 streams at once: a connector gets its lanes, and the others ar
   await world.end(honest, share);
 });
 
-Deno.test("however many lanes strangers take, the next connector gets one", async () => {
-  const world = new ConnectorWorld({ share: { connectorLanes: 110, shareLanes: 240 } });
-  const share = await world.share({ streamsMax: 10_000 });
-  const had: number[] = [];
-  const connectors: Joined[] = [];
-  for (let i = 0; i < 5; i++) {
-    const connector = await world.connector();
-    connectors.push(connector);
-    const { lanes } = world.core.load;
-    const refused = world.refused.length;
-    await Promise.all(Array.from({ length: 150 }, () => openLane(connector.session).catch(() => {})));
-    const taken = () => world.core.load.lanes - lanes;
-    await world.until(() => taken() + world.refused.length - refused === 150);
-    had.push(taken());
-  }
-  assert.equal(had[0], 110);
-  assert.ok(had[1]! > 100, `${had}`);
-  assert.ok(had.every((lanes) => lanes > 0), `${had}`);
-  assert.ok(world.core.load.lanes <= 240);
-  await world.end(...connectors, share);
-});
+for (
+  const [where, bounds] of [
+    ["of a share", { share: { connectorLanes: 110, shareLanes: 240 } }],
+    ["of the relay", { lanes: 240, share: { connectorLanes: 110 } }],
+  ] as const
+) {
+  Deno.test(`however many lanes ${where} strangers take, the next connector gets one`, async () => {
+    const world = new ConnectorWorld(bounds);
+    const share = await world.share({ streamsMax: 10_000 });
+    const had: number[] = [];
+    const connectors: Joined[] = [];
+    for (let i = 0; i < 5; i++) {
+      const connector = await world.connector();
+      connectors.push(connector);
+      const { lanes } = world.core.load;
+      const refused = world.refused.length;
+      await Promise.all(Array.from({ length: 150 }, () => openLane(connector.session).catch(() => {})));
+      const taken = () => world.core.load.lanes - lanes;
+      await world.until(() => taken() + world.refused.length - refused === 150);
+      had.push(taken());
+    }
+    assert.equal(had[0], 110);
+    assert.ok(had[1]! > 100, `${had}`);
+    assert.ok(had.every((lanes) => lanes > 0), `${had}`);
+    assert.ok(world.core.load.lanes <= 240);
+    await world.end(...connectors, share);
+  });
+}
 
 Deno.test("streams without a header, with garbage or of another kind come to nothing, and are counted", async () => {
   const world = new ConnectorWorld({ share: { headerMs: 40 } });

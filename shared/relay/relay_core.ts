@@ -1,10 +1,16 @@
 import { errorCode, errorMessage, ServiceError, SpanwayError } from "../errors.ts";
-import { EDGE_CONNECTORS_MAX, EDGE_PENDING_SESSIONS_MAX, EDGE_SESSIONS_MAX, HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
+import {
+  EDGE_CONNECTORS_MAX,
+  EDGE_LANES_MAX,
+  EDGE_PENDING_SESSIONS_MAX,
+  EDGE_SESSIONS_MAX,
+  HANDSHAKE_TIMEOUT_MS,
+} from "../limits.ts";
 import type { Session } from "../transport/transport.ts";
 import type { Hello } from "../wire/control.ts";
 import { AttachedShare } from "./attached_share.ts";
 import type { Connector } from "./connector.ts";
-import { type ConnectorBounds, ConnectorEnd, type ConnectorWatch } from "./connectors.ts";
+import { type ConnectorBounds, ConnectorEnd, type ConnectorWatch, isFair } from "./connectors.ts";
 import { acceptHello, type Control } from "./handshake.ts";
 import { IncomingStreams } from "./incoming_streams.ts";
 import { Places } from "./places.ts";
@@ -61,8 +67,9 @@ export interface RelayBounds {
   readonly sessions?: number;
   /** From the session's begin to the decision about its HELLO, in milliseconds. */
   readonly handshakeMs?: number;
-  /** Connectors of all shares. */
+  /** Connectors of all shares, and their lanes. */
   readonly connectors?: number;
+  readonly lanes?: number;
   /** Those of one share. */
   readonly share?: ConnectorBounds;
 }
@@ -107,6 +114,7 @@ export class RelayCore {
       sessions: bounds.sessions ?? EDGE_SESSIONS_MAX,
       handshakeMs: bounds.handshakeMs ?? HANDSHAKE_TIMEOUT_MS,
       connectors: bounds.connectors ?? EDGE_CONNECTORS_MAX,
+      lanes: bounds.lanes ?? EDGE_LANES_MAX,
       share: bounds.share ?? {},
     };
     this.#connectors = new Places(this.#bounds.connectors);
@@ -268,6 +276,7 @@ export class RelayCore {
   }
 
   readonly #watch: ConnectorWatch = {
+    mayOpen: (own) => isFair(own, this.#bounds.lanes - this.#lanes),
     lanes: (connector, change) => {
       this.#lanes += change;
       this.#connectors.mark(connector, connector.lanes > 0);
