@@ -402,8 +402,6 @@ export const LOCAL_CONNECTIONS_MAX = 16_384;
 export const LOCAL_FLOWS_MAX = 1024;
 /** Addresses in 127.77.0.0/16 that are tried for a share whose own one another connection uses. */
 export const MAP_ADDRESSES_MAX = 64;
-/** The UDP port by which a connection says that such an address is in use: the last, where hardly any server is. */
-export const MAP_CLAIM_PORT = 65_535;
 /** Datagrams of a flow that the far side refused are dropped for so long before it is asked again. */
 export const FLOW_REFUSED_MS = 1 * SECOND;
 /** Datagrams handed to the system and not sent yet; beyond it they are dropped. */

@@ -1,0 +1,145 @@
+/** All that `spanway connect` opens on this machine: SOCKS5, forwards, mirrored ports, or standard input and output. */
+import type { StreamEnd, Tunnel } from "../../shared/link/ends.ts";
+import type { PortList } from "../../shared/link/link_control.ts";
+import type { ConnectOptions, Forward } from "../cli/options.ts";
+import type { Output } from "../cli/output.ts";
+import { ListenError } from "../errors.ts";
+import { formatAddress } from "../net/address.ts";
+import { forward } from "./forward.ts";
+import { linkTarget } from "./link_target.ts";
+import { openPortMap, type PortMapChange, type Protocol } from "./map/port_map.ts";
+import { socksCredentials } from "./socks/socks_auth.ts";
+import { serveSocks, type SocksServer } from "./socks/socks_server.ts";
+import { carryStdio } from "./stdio.ts";
+
+export interface LocalFront {
+  /** Where SOCKS5 is served, as host:port. */
+  readonly socks: string | undefined;
+  /** As people read them: `127.0.0.1:5353/udp`, `my-demo:53/udp`. */
+  readonly forwards: readonly { readonly local: string; readonly target: string }[];
+  /** Where the share's ports appear once `update` has told them. */
+  readonly map: { readonly ip: string; update(ports: PortList): void } | undefined;
+  /** How the connection over standard input and output ended, once its reader has everything. Never rejects. */
+  readonly stdio: Promise<StreamEnd> | undefined;
+  /** Stops listening. Connections are the tunnel's. Idempotent. */
+  close(): void;
+}
+
+export type FrontOptions = Pick<ConnectOptions, "share" | "socks" | "socksAuth" | "forwards" | "stdio" | "map">;
+
+export interface FrontHooks {
+  readonly output: Pick<Output, "event" | "line" | "note" | "warn">;
+  /** The identity that the share has proved. */
+  readonly fingerprint: string;
+}
+
+/**
+ * Opens everything that was asked for, or nothing.
+ * @throws {ListenError} an address that was asked for cannot be had
+ */
+export async function startLocalFront(
+  options: FrontOptions,
+  tunnel: Tunnel,
+  { output, fingerprint }: FrontHooks,
+): Promise<LocalFront> {
+  const { share: { name }, stdio } = options;
+  const opened: { close(): void }[] = [];
+  const close = () => opened.forEach((each) => each.close());
+  try {
+    const forwards = [];
+    for (const asked of options.forwards) {
+      const target = linkTarget(asked.host, asked.port, name);
+      const { address, close } = await forward(asked.protocol, asked.listen, target, tunnel);
+      opened.push({ close });
+      warnOfOthers("A forward", address.host, output);
+      forwards.push({
+        local: suffixed(asked, formatAddress(address)),
+        target: suffixed(asked, formatAddress({ host: target.host || name, port: target.port })),
+      });
+    }
+    const socks = options.socks && await openSocks(options.socks, options, tunnel, output);
+    if (socks !== undefined) opened.push(socks);
+    const map = options.map
+      ? await openPortMap(fingerprint, tunnel, (change) => tellChange(change, map!.ip, output))
+      : undefined;
+    if (map !== undefined) opened.push(map);
+    return {
+      socks: socks && formatAddress(socks.address),
+      forwards,
+      map,
+      stdio: stdio && carryStdio(linkTarget(stdio.host, stdio.port, name), tunnel),
+      close,
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** The default port may be another one; a port that was asked for is that one. */
+async function openSocks(
+  { host, port, explicit }: NonNullable<FrontOptions["socks"]>,
+  { share, socksAuth }: FrontOptions,
+  tunnel: Tunnel,
+  output: FrontHooks["output"],
+): Promise<SocksServer> {
+  const credentials = socksAuth && socksCredentials(socksAuth);
+  if (credentials === undefined) warnOfOthers("SOCKS without a password", host, output);
+  const serve = (port: number) => serveSocks({ at: { host, port }, credentials, shareName: share.name, tunnel });
+  try {
+    return await serve(port);
+  } catch (error) {
+    const another = error instanceof ListenError && !explicit &&
+      (error.code === "address-in-use" || error.code === "address-not-permitted");
+    if (!another) throw error;
+    return serve(0);
+  }
+}
+
+function warnOfOthers(what: string, host: string, output: FrontHooks["output"]): void {
+  if (/^(127\.|::1$|localhost$)/.test(host)) return;
+  const hint = what.startsWith("SOCKS") ? "Set SPANWAY_SOCKS_AUTH=USER:PASSWORD, or listen on 127.0.0.1." : undefined;
+  output.warn(`${what} on ${host} lets everybody who reaches this machine use the share.`, hint);
+}
+
+function suffixed({ protocol }: Forward, address: string): string {
+  return protocol === "udp" ? `${address}/udp` : address;
+}
+
+/** Says which ports came and went. */
+function tellChange({ opened, closed, failed }: PortMapChange, ip: string, output: FrontHooks["output"]): void {
+  output.event("map", {
+    ip,
+    opened,
+    closed,
+    failed: failed.map(({ protocol, port, error }) => ({ protocol, port, code: error.code })),
+  });
+  const came = portsText(opened);
+  const went = portsText(closed);
+  if (came !== "") output.line(`${ip}: ports ${came}`);
+  if (went !== "") output.line(`${ip}: no longer ${went}`);
+  const reasons = [
+    ["address-not-permitted", "may not be opened here without more rights", "Use -L with a port from 1024 on."],
+    ["address-in-use", "are used by other programs on this machine", "Use -L with another port."],
+  ] as const;
+  for (const [code, why, hint] of reasons) {
+    const ports = failed.filter(({ error }) => error.code === code);
+    if (ports.length > 0) output.warn(`${ip}: ports ${listText(ports)} ${why}.`, hint);
+  }
+  const others = failed.filter(({ error }) => !reasons.some(([code]) => code === error.code));
+  if (others.length > 0) output.warn(`${ip}: ports ${listText(others)} cannot be opened: ${others[0]!.error.message}`);
+}
+
+/** Ports that fit on a few lines. */
+const SHOWN_PORTS = 50;
+
+function portsText({ tcp, udp }: PortList): string {
+  const each = (protocol: Protocol, ports: readonly number[]) => ports.map((port) => ({ protocol, port }));
+  return listText([...each("tcp", tcp), ...each("udp", udp)]);
+}
+
+function listText(ports: readonly { readonly protocol: Protocol; readonly port: number }[]): string {
+  const shown = ports.slice(0, SHOWN_PORTS).map(({ protocol, port }) => protocol === "udp" ? `${port}/udp` : `${port}`);
+  const more = ports.length - shown.length;
+  return `${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
