@@ -7,8 +7,23 @@ import { http } from "./http.ts";
 import { link } from "./link.ts";
 import { linkPeers } from "./link_peers.ts";
 import { qmux } from "./qmux.ts";
+import { reach } from "./reach.ts";
+import { socks } from "./socks.ts";
 import { ticket } from "./ticket.ts";
 import { wire } from "./wire.ts";
 import { worker } from "./worker.ts";
 
-fuzzTests([...wire, ...h3, ...qmux, ...http, ...ticket, ...handshake, ...link, ...linkPeers, ...agent, ...worker]);
+fuzzTests([
+  ...wire,
+  ...h3,
+  ...qmux,
+  ...http,
+  ...ticket,
+  ...handshake,
+  ...link,
+  ...linkPeers,
+  ...agent,
+  ...reach,
+  ...socks,
+  ...worker,
+]);
