@@ -55,9 +55,9 @@ export const STREAM_OPEN_TIMEOUT_MS = 10 * SECOND;
  * A silent peer is dead after this; QUIC notices up to a keep-alive later. Links are to be resumed within 5 s of an edge's
  * death: what is left is for finding the next one.
  */
-export const SESSION_IDLE_TIMEOUT_MS = 2.5 * SECOND;
+export const SESSION_IDLE_TIMEOUT_MS = 2.2 * SECOND;
 /** Keep-alive interval: a third of the idle timeout, so that two lost packets kill nothing. */
-export const SESSION_KEEP_ALIVE_MS = 0.8 * SECOND;
+export const SESSION_KEEP_ALIVE_MS = 0.7 * SECOND;
 /** Datagrams queued for a reader who is away; the oldest go first. */
 export const DATAGRAM_QUEUE_MAX = 256;
 /** The reason in a session's close, in UTF-8: what WebTransport over HTTP/3 carries. */
@@ -351,9 +351,9 @@ export const LANE_READ_IDLE_BYTES = 2 * KiB;
 export const LANE_READ_BULK_BYTES = 256 * KiB;
 export const LANE_BUFFERS_KEPT = 16;
 /** Attempts to reach an edge that run at once: a dead address keeps silent for long, the next may answer at once. */
-export const ATTACH_ATTEMPTS_MAX = 4;
-/** The next attempt joins those that run after this; the wait doubles up to the longest. */
-export const ATTACH_STAGGER_MS = 300;
+export const ATTACH_ATTEMPTS_MAX = 8;
+/** The next attempt joins those that run after this; the wait grows by half up to the longest. */
+export const ATTACH_STAGGER_MS = 200;
 export const ATTACH_STAGGER_MAX_MS = 4 * SECOND;
 /** Shares whose identity one device remembers, and the size of one such memory. */
 export const KNOWN_SHARES_MAX = 10_000;

@@ -15,11 +15,13 @@ const BY_CODE: Readonly<Record<string, number>> = {
   "share-unknown": EXIT_NOT_FOUND,
   "share-expired": EXIT_NOT_FOUND,
   "share-ended": EXIT_NOT_FOUND,
+  "share-away": EXIT_NOT_FOUND,
   "target-missing": EXIT_NOT_FOUND,
   "target-none": EXIT_NOT_FOUND,
 
   "name-taken": EXIT_REFUSED,
   "not-allowed": EXIT_REFUSED,
+  "identity-changed": EXIT_REFUSED,
   "rate-limited": EXIT_REFUSED,
   "ticket-malformed": EXIT_REFUSED,
   "ticket-forged": EXIT_REFUSED,

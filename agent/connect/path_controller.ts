@@ -300,9 +300,11 @@ export class PathController implements Tunnel {
         this.#link = undefined;
         this.#tell({ event: "broken", error });
         const path = this.#path;
-        if (path !== undefined && error.code === "link-closed") {
-          this.#newLink(path, true).catch(() => path.session.close({ code: 0, reason: "bye" }));
-        }
+        if (path === undefined) return;
+        const leave = () => path.session.close({ code: 0, reason: "bye" });
+        // A path on which somebody tampers is not worth a second try.
+        if (error.code === "link-closed") this.#newLink(path, true).catch(leave);
+        else leave();
       },
     };
   }

@@ -60,7 +60,7 @@ export async function firstSuccess<T>(options: AttemptOptions<T>): Promise<T | u
       if (running.size >= ATTACH_ATTEMPTS_MAX) [...running][0]!.abort();
       void start(n);
       await options.sleep(wait * (0.5 + options.random() / 2), signal);
-      wait = Math.min(wait * 2, ATTACH_STAGGER_MAX_MS);
+      wait = Math.min(wait * 1.5, ATTACH_STAGGER_MAX_MS);
     }
     if (found !== undefined) return found.value;
     if (failure !== undefined) throw failure.error;

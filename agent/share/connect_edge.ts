@@ -31,7 +31,7 @@ export async function connectAnyEdge(
     random: Math.random,
     sleep,
     signal,
-    max: Math.max(ATTACH_ATTEMPTS_MAX, edges.length),
+    max: Math.max(ATTACH_ATTEMPTS_MAX, 2 * edges.length),
   });
   if (found === undefined) throw new TransportError("connect-failed", "the connection was given up");
   return found;

@@ -13,6 +13,8 @@ export interface OpenTarget {
   readonly handle: RequestHandler;
   /** The same target gives the same key. */
   readonly key: string;
+  /** The host that it is on, as typed; undefined for a folder of this machine. */
+  readonly host: string | undefined;
   /** For people: an address or a folder. */
   readonly label: string;
   /** Web servers found on this machine, the shared one among them. */
@@ -32,6 +34,8 @@ export interface OpenTargetOptions {
   readonly excluded: readonly string[];
   /** Ports of this machine that are no targets. */
   readonly exceptPorts?: readonly number[];
+  /** Nothing over HTTP: no target is needed, and none is asked. */
+  readonly disableHttp?: boolean;
 }
 
 /**
@@ -39,6 +43,10 @@ export interface OpenTargetOptions {
  * @throws {UsageError | TargetError}
  */
 export async function openTarget(options: OpenTargetOptions): Promise<OpenTarget> {
+  if (options.disableHttp === true) {
+    const { httpDisabledTarget } = await import("./http_disabled.ts");
+    return await httpDisabledTarget(options.target);
+  }
   const chosen = await chooseTarget(options.target, { exceptPorts: options.exceptPorts ?? [] });
   if (chosen.kind === "server") return await serverTarget(chosen, options);
   const { createFolderListener } = await import("./folder/folder.ts");
@@ -61,6 +69,7 @@ export async function listenerTarget(own: {
   return {
     handle: origin.handle,
     key: own.key,
+    host: undefined,
     label: own.label,
     found: [],
     listening: true,
@@ -80,6 +89,7 @@ async function serverTarget(chosen: ChosenServer, options: OpenTargetOptions): P
   return {
     handle: origin.handle,
     key: label,
+    host: chosen.host,
     label,
     found: chosen.listening ? [chosen, ...others] : others,
     listening: chosen.listening,

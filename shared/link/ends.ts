@@ -86,6 +86,8 @@ export interface Tunnel {
 
 /** What the shared side does for a link: it decides what may be reached, and reaches it. */
 export interface Reach {
+  /** The same for one link, where links are to take turns. */
+  forLink?(): Reach;
   /**
    * Connects to `target` if the owner allows it. The end is not yet started.
    * @throws {LinkError} `not-allowed`, `connection-refused`, `host-unreachable`, `network-unreachable`, `timed-out`,

@@ -132,7 +132,7 @@ export class ShareLinks {
     const { tell } = this.#effects;
     const window = Math.min(this.#options.settings.resumeWindowMs, peer.settings.resumeWindowMs);
     const link = new ShareLink(keys, peer, window, {
-      reach: this.#effects.reach,
+      reach: this.#effects.reach.forLink?.() ?? this.#effects.reach,
       now: () => this.#effects.now(),
       watchPorts: (told) => this.#effects.watchPorts(told),
       ended: (target, end, startedAt) => tell({ event: "stream", link: id, target, end, startedAt }),

@@ -1,0 +1,199 @@
+import { errorCode, type LinkError, type LinkErrorCode } from "../../shared/errors.ts";
+import type { LinkTarget } from "../../shared/link/ends.ts";
+import type { Fallback } from "../../shared/transport/connect.ts";
+import { formatBytes } from "../cli/format_bytes.ts";
+import type { Output, Pair } from "../cli/output.ts";
+import { hostPort } from "../target/target.ts";
+import type { PathEvent } from "./path_controller.ts";
+
+/** What is known once a share is reached. */
+export interface ConnectReady {
+  readonly name: string;
+  readonly fingerprint: string;
+  /** True when its identity was seen for the first time, and not given beforehand. */
+  readonly firstUse: boolean;
+  /** Where SOCKS5 is served, as host:port. */
+  readonly socks: string | undefined;
+  /** Where the share's ports are mirrored. */
+  readonly ip: string | undefined;
+  readonly forwards: readonly { readonly local: string; readonly target: string }[];
+}
+
+/** Says what happens to a connection, to people and to programs. */
+export class ConnectReport {
+  readonly #output: Output;
+  readonly #name: string;
+  #path: Extract<PathEvent, { event: "attached" }> | undefined;
+  #rttMs: number | undefined;
+  #ready = false;
+  #streams = 0;
+  #bytesIn = 0;
+  #bytesOut = 0;
+
+  constructor(output: Output, name: string) {
+    this.#output = output;
+    this.#name = name;
+  }
+
+  /** The share is reached and everything local listens. */
+  ready(ready: ConnectReady): void {
+    const output = this.#output;
+    const path = this.#path;
+    output.event("ready", {
+      socks: ready.socks ?? null,
+      ip: ready.ip ?? null,
+      path: "relay",
+      transport: path?.transport ?? null,
+      edge: path?.edge.id ?? null,
+      region: path?.edge.region ?? null,
+      name: ready.name,
+      fingerprint: ready.fingerprint,
+      forwards: ready.forwards,
+    });
+    this.#ready = true;
+    const pairs: Pair[] = [["Share", ready.name], ["Identity", ready.fingerprint]];
+    if (ready.socks !== undefined) pairs.push(["SOCKS address", ready.socks, output.colors.cyan]);
+    if (ready.ip !== undefined) pairs.push(["Machine IP", ready.ip, output.colors.cyan]);
+    for (const { local, target } of ready.forwards) pairs.push(["Forward", `${local} -> ${target}`]);
+    if (path !== undefined) pairs.push(["Path", pathText(path)]);
+    output.line();
+    output.pairs(pairs);
+    output.line();
+    if (ready.firstUse) {
+      output.warn(
+        "This identity is seen for the first time and is remembered from now on.",
+        `Compare it with what the owner sees, or connect with the whole code: ${ready.name}#FINGERPRINT`,
+      );
+    }
+    output.note("Encrypted from end to end. Ctrl-C ends the connection.");
+    output.line();
+  }
+
+  /** A change of the path, the link or a connection. */
+  event(event: PathEvent): void {
+    const output = this.#output;
+    switch (event.event) {
+      case "attached":
+        this.#path = event;
+        output.event("path", {
+          state: "attached",
+          transport: event.transport,
+          edge: event.edge.id,
+          region: event.edge.region,
+          resumed: event.resumed,
+          ...(event.fallback === undefined ? {} : { fallback: event.fallback.message }),
+        });
+        if (event.fallback !== undefined) this.#warnOfFallback(event.fallback);
+        if (this.#ready) output.line(output.colors.green(`Connected again, ${pathText(event)}.`));
+        return;
+      case "linked":
+        return;
+      case "lost":
+        output.event("path", { state: "lost", code: event.code, message: event.message });
+        output.warn(`${event.message} Looking for another way; connections are kept.`);
+        return;
+      case "waiting":
+        output.event("path", { state: "waiting", code: event.code, message: event.message });
+        output.note(`${event.message} Trying again.`);
+        return;
+      case "broken":
+        return this.#broken(event.error);
+      case "roundTrip":
+        return this.#roundTrip(event.ms);
+      case "ports":
+        output.event("ports", { tcp: event.ports.tcp, udp: event.ports.udp });
+        return;
+      case "stream":
+        return this.#stream(event);
+    }
+  }
+
+  /** The command is over. */
+  ended(): void {
+    const output = this.#output;
+    output.event("closed", {
+      reason: "interrupted",
+      streams: this.#streams,
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+    });
+    const count = `${this.#streams} connection${this.#streams === 1 ? "" : "s"}`;
+    output.line(
+      `Disconnected from ${this.#name}; ${count}, ${formatBytes(this.#bytesIn)} in, ${
+        formatBytes(this.#bytesOut)
+      } out.`,
+    );
+  }
+
+  #broken(error: LinkError): void {
+    const { code, message } = error;
+    this.#output.event("path", { state: "broken", code: errorCode(error), message });
+    if (code !== "link-closed" || this.#ready) this.#output.warn(message, error.hint);
+  }
+
+  #roundTrip(ms: number): void {
+    const first = this.#rttMs === undefined;
+    this.#rttMs = ms;
+    const rttMs = Math.round(ms * 100) / 100;
+    this.#output.event("path", { state: "measured", rttMs });
+    if (first) this.#output.note(`Round trip to the share: ${rttMs} ms.`);
+  }
+
+  #stream({ target, end, duration }: Extract<PathEvent, { event: "stream" }>): void {
+    this.#streams++;
+    this.#bytesIn += end.bytesIn;
+    this.#bytesOut += end.bytesOut;
+    const name = targetText(target, this.#name);
+    if (!this.#output.quiet) {
+      this.#output.event("stream", {
+        target: name,
+        bytesIn: end.bytesIn,
+        bytesOut: end.bytesOut,
+        ms: Math.round(duration),
+        resumed: end.resumed,
+        ...(end.code === undefined ? {} : { code: end.code }),
+      });
+    }
+    if (end.code !== undefined && TOLD.has(end.code)) this.#output.warn(`${name}: ${STREAM_FAILURES[end.code]}`);
+  }
+
+  #warnOfFallback({ message }: Fallback): void {
+    this.#output.warn(`${message.charAt(0).toUpperCase()}${message.slice(1)}.`, "It works, with more delay.");
+  }
+}
+
+/** Why a connection through a link failed, in words. */
+export const STREAM_FAILURES: Readonly<Record<LinkErrorCode, string>> = {
+  "not-allowed": "the owner of the share does not allow this host or port.",
+  "connection-refused": "nothing listens there.",
+  "host-unreachable": "the shared machine cannot reach the host.",
+  "network-unreachable": "the shared machine has no way to this network.",
+  "timed-out": "there was no answer.",
+  "name-unknown": "the shared machine does not know this name.",
+  "reset": "it was reset by the other end.",
+  "resume-expired": "there was no way to the share for too long.",
+  "too-many-streams": "there are too many connections at once.",
+  "link-closed": "the link to the share was closed.",
+  "tampered": "somebody on the way changed its bytes.",
+  "identity-changed": "the share is another one.",
+  "refused": "the share did not take it.",
+  "internal": "something went wrong inside the share's spanway.",
+};
+
+/** Those that a person should hear of although a program was told: the others are everyday. */
+const TOLD: ReadonlySet<LinkErrorCode> = new Set<LinkErrorCode>([
+  "not-allowed",
+  "name-unknown",
+  "too-many-streams",
+  "resume-expired",
+  "tampered",
+  "internal",
+]);
+
+function pathText({ transport, edge }: Extract<PathEvent, { event: "attached" }>): string {
+  return `${transport === "h3" ? "QUIC" : "WebSocket"} through the relay in ${edge.region}`;
+}
+
+function targetText(target: LinkTarget, name: string): string {
+  return hostPort(target.host || name, target.port);
+}

@@ -1,0 +1,87 @@
+import { LinkError } from "../../shared/errors.ts";
+import { LINK_TICK_MS } from "../../shared/limits.ts";
+import { openLink } from "../../shared/link/open_link.ts";
+import { secureRandom } from "../../shared/random.ts";
+import type { CommandContext } from "../cli/context.ts";
+import type { ConnectOptions } from "../cli/options.ts";
+import { checkIdentity, KnownShares } from "../home/known_shares.ts";
+import { connectEdge } from "../share/connect_edge.ts";
+import { ServiceApi } from "../share/service_api.ts";
+import { sleep } from "../share/sleep.ts";
+import { VERSION } from "../version.ts";
+import { ConnectReport, STREAM_FAILURES } from "./connect_report.ts";
+import { type LocalFront, startLocalFront } from "./local_front.ts";
+import { PathController, type PathEvent } from "./path_controller.ts";
+
+/**
+ * `spanway connect`: makes a share's ports reachable from here until the signal aborts.
+ * @throws {SpanwayError} when the share cannot be reached, is over, or is not who it should be
+ */
+export async function runConnect(options: ConnectOptions, context: CommandContext): Promise<void> {
+  const { home, output, signal } = context;
+  const { relay, share: { name, fingerprint: expected } } = options;
+  const identity = await home.identity();
+  const known = new KnownShares(home.dir);
+  if (options.forget) await known.forget(relay.origin, name);
+  const api = new ServiceApi({ relay, identity, now: Date.now, random: secureRandom });
+  const report = new ConnectReport(output, name);
+  const over = new AbortController();
+  const stop = AbortSignal.any([signal, over.signal]);
+  let front: LocalFront | undefined;
+  let firstUse = false;
+  let fingerprint = "";
+
+  const controller = new PathController(name, options.resumeWindow, {
+    now: () => performance.now(),
+    random: Math.random,
+    sleep,
+    later: (ms, action) => void setTimeout(action, ms),
+    edgeOf: (attempt) => api.edgeOf(name, attempt),
+    connect: connectEdge,
+    ticket: () => api.ticket("connect", name),
+    openLink: (session) =>
+      openLink(session, {
+        name,
+        identity,
+        settings: { resumeWindowMs: options.resumeWindow, agent: `spanway/${VERSION}` },
+        random: secureRandom,
+      }, async (peer) => {
+        const pinned = await known.lookup(relay.origin, name);
+        const verdict = checkIdentity({ name, expected, pinned, actual: peer.fingerprint });
+        firstUse = verdict === "first-use" && expected === undefined;
+        fingerprint = peer.fingerprint;
+        if (verdict === "first-use") await known.pin(relay.origin, name, peer.fingerprint);
+      }),
+  }, (event) => {
+    report.event(event);
+    hear(event);
+  });
+
+  const hear = (event: PathEvent) => {
+    if (event.event === "ports") front?.map?.update(event.ports);
+    // One connection is all that --stdio has: without it there is nothing to come back for.
+    if (event.event === "broken" && options.stdio !== undefined) over.abort(event.error);
+  };
+
+  const ticking = setInterval(() => controller.tick(), LINK_TICK_MS);
+  try {
+    if (!await controller.start(stop)) return;
+    front = await startLocalFront(options, controller, { output, fingerprint });
+    if (front.map !== undefined) controller.watchPorts();
+    const { socks, forwards, map } = front;
+    report.ready({ name, fingerprint, firstUse, socks, ip: map?.ip, forwards });
+    const running = controller.run(stop);
+    if (front.stdio === undefined) await running;
+    else await Promise.race([running, stdioEnd(front.stdio, `port ${options.stdio?.port} of ${name}`)]);
+    report.ended();
+  } finally {
+    clearInterval(ticking);
+    controller.close();
+    front?.close();
+  }
+}
+
+async function stdioEnd(stdio: NonNullable<LocalFront["stdio"]>, target: string): Promise<void> {
+  const { code } = await stdio;
+  if (code !== undefined) throw new LinkError(code, `The connection to ${target} ended: ${STREAM_FAILURES[code]}`);
+}

@@ -1,0 +1,71 @@
+import type { Identity } from "../../shared/identity.ts";
+import { LINK_TICK_MS } from "../../shared/limits.ts";
+import { ShareLinks } from "../../shared/link/share_links.ts";
+import { secureRandom } from "../../shared/random.ts";
+import { ListeningPorts } from "../reach/listening_ports.ts";
+import { createLookup } from "../reach/lookup.ts";
+import { ownAddresses } from "../reach/own_addresses.ts";
+import { allowsNothing, ReachPolicy, type ReachRules } from "../reach/policy.ts";
+import { HostReach } from "../reach/reach.ts";
+import { findTargetHost } from "../reach/target_host.ts";
+import { VERSION } from "../version.ts";
+import { type PeerReport, Peers } from "./peers.ts";
+
+/** What the links of a share are made of. */
+export interface LinksOptions {
+  /** The share's name now. */
+  readonly name: () => string;
+  readonly identity: Identity;
+  /** The host of the share's target; undefined for this machine. */
+  readonly host: string | undefined;
+  readonly rules: ReachRules;
+  /** How long a link without a path is kept, in milliseconds. */
+  readonly resumeWindowMs: number;
+  readonly report: PeerReport;
+}
+
+/** The links of a running share. */
+export interface OpenLinks {
+  /** Undefined when the owner allows no connections at all. */
+  readonly links: ShareLinks | undefined;
+  /** Ends them all and tells the other sides why. Idempotent. */
+  close(message: string): void;
+}
+
+/** Makes a share ready for connectors. */
+export async function openLinks(options: LinksOptions): Promise<OpenLinks> {
+  const { name, identity, host, rules, resumeWindowMs, report } = options;
+  const lookup = createLookup();
+  const target = await findTargetHost(host, ownAddresses, lookup);
+  const policy = new ReachPolicy({ ...rules, target, name, own: ownAddresses });
+  if (allowsNothing(rules)) return { links: undefined, close: () => {} };
+  const reach = new HostReach(policy, lookup);
+  const listening = new ListeningPorts(policy);
+  const now = () => performance.now();
+  const peers = new Peers(report, now, (ms, action) => void setTimeout(action, ms));
+  const links = new ShareLinks({
+    get name() {
+      return name();
+    },
+    identity,
+    settings: { resumeWindowMs, agent: `spanway/${VERSION}` },
+    random: secureRandom,
+  }, {
+    reach,
+    now,
+    watchPorts: (tell) => {
+      const watch = listening.watchPorts(tell);
+      return () => watch.close();
+    },
+    tell: (event) => peers.hear(event),
+  });
+  const ticking = setInterval(() => links.tick(), LINK_TICK_MS);
+  return {
+    links,
+    close(message) {
+      clearInterval(ticking);
+      links.close(message);
+      reach.close();
+    },
+  };
+}

@@ -1,0 +1,143 @@
+import { PEER_TOLD_AFTER_MS } from "../../shared/limits.ts";
+import type { LinkEvent } from "../../shared/link/share_links.ts";
+import type { PathInfo } from "../../shared/link/link_control.ts";
+import type { LinkErrorCode } from "../../shared/errors.ts";
+import type { LinkTarget } from "../../shared/link/ends.ts";
+
+/** Something happened to a connector. Bytes are those of connections that have ended, as the share's side sees them. */
+export interface PeerEvent {
+  readonly state: "connected" | "resumed" | "away" | "gone";
+  readonly fingerprint: string;
+  /** Its address as the relay saw it. */
+  readonly from: string | undefined;
+  readonly transport: string | undefined;
+  readonly edge: string | undefined;
+  readonly region: string | undefined;
+  readonly rttMs: number | undefined;
+  /** How often its link has changed its path. */
+  readonly resumed: number;
+  /** Connections that have ended. */
+  readonly streams: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+/** A connection through a link has ended. */
+export interface StreamReport {
+  readonly fingerprint: string;
+  readonly target: LinkTarget;
+  readonly code: LinkErrorCode | undefined;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly ms: number;
+  readonly resumed: number;
+}
+
+/** Who tells the share's owner. */
+export interface PeerReport {
+  peer(event: PeerEvent): void;
+  stream(event: StreamReport): void;
+}
+
+interface Peer {
+  readonly fingerprint: string;
+  readonly from: string | undefined;
+  path: PathInfo | undefined;
+  /** The share's owner has been told of it. */
+  told: boolean;
+  streams: number;
+  bytesIn: number;
+  bytesOut: number;
+}
+
+/** Who is connected to a share: makes of what its links say what its owner wants to know. */
+export class Peers {
+  readonly #peers = new Map<string, Peer>();
+  readonly #report: PeerReport;
+  readonly #now: () => number;
+  readonly #later: (ms: number, action: () => void) => void;
+
+  constructor(
+    report: PeerReport,
+    now: () => number,
+    later: (ms: number, action: () => void) => void,
+  ) {
+    this.#report = report;
+    this.#now = now;
+    this.#later = later;
+  }
+
+  /** Takes an event of a link. */
+  hear(event: LinkEvent): void {
+    if (event.event === "connected") {
+      this.#peers.set(event.link, {
+        fingerprint: event.peer.fingerprint,
+        from: event.from,
+        path: undefined,
+        told: false,
+        streams: 0,
+        bytesIn: 0,
+        bytesOut: 0,
+      });
+      // Soon it says how it is connected; one that does not is told of all the same.
+      this.#later(PEER_TOLD_AFTER_MS, () => this.#introduce(this.#peers.get(event.link)));
+      return;
+    }
+    const peer = this.#peers.get(event.link);
+    if (peer === undefined) return;
+    switch (event.event) {
+      case "path": {
+        const moved = peer.path !== undefined && peer.path.resumed !== event.path.resumed;
+        peer.path = event.path;
+        if (event.path.rttMs > 0) this.#introduce(peer);
+        if (moved) this.#tell("resumed", peer);
+        return;
+      }
+      case "reachable":
+        if (!event.reachable && peer.told) this.#tell("away", peer);
+        return;
+      case "over":
+        this.#introduce(peer);
+        this.#peers.delete(event.link);
+        return this.#tell("gone", peer);
+      case "stream": {
+        const { target, end, startedAt } = event;
+        this.#introduce(peer);
+        peer.streams++;
+        peer.bytesIn += end.bytesIn;
+        peer.bytesOut += end.bytesOut;
+        return this.#report.stream({
+          fingerprint: peer.fingerprint,
+          target,
+          code: end.code,
+          bytesIn: end.bytesIn,
+          bytesOut: end.bytesOut,
+          ms: Math.round(this.#now() - startedAt),
+          resumed: end.resumed,
+        });
+      }
+    }
+  }
+
+  #introduce(peer: Peer | undefined): void {
+    if (peer === undefined || peer.told) return;
+    peer.told = true;
+    this.#tell("connected", peer);
+  }
+
+  #tell(state: PeerEvent["state"], { fingerprint, from, path, streams, bytesIn, bytesOut }: Peer): void {
+    this.#report.peer({
+      state,
+      fingerprint,
+      from,
+      transport: path?.transport,
+      edge: path?.edge,
+      region: path?.region,
+      rttMs: path === undefined || path.rttMs === 0 ? undefined : path.rttMs,
+      resumed: path?.resumed ?? 0,
+      streams,
+      bytesIn,
+      bytesOut,
+    });
+  }
+}
