@@ -70,9 +70,16 @@ export function decodeLaneHeader(bytes: Uint8Array): LaneHeader {
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** Letters, digits and what addresses are made of, as it may end up in logs. */
+const HOST = /^[\p{L}\p{M}\p{N}._:%-]*$/u;
+
+/** True for a host that can be named in a link: to ask for any other breaks the lane. */
+export function isHost(host: string): boolean {
+  return HOST.test(host) && new TextEncoder().encode(host).length <= HOST_MAX_BYTES;
+}
 
 /**
- * A host name or address. Letters, digits and what addresses are made of, as it may end up in logs.
+ * A host name or address.
  * @throws {ProtocolError} `malformed`
  */
 export function decodeHost(bytes: Uint8Array): string {
@@ -82,7 +89,7 @@ export function decodeHost(bytes: Uint8Array): string {
   } catch {
     throw malformed();
   }
-  if (!/^[\p{L}\p{M}\p{N}._:%-]*$/u.test(host)) throw malformed();
+  if (!HOST.test(host)) throw malformed();
   return host;
 }
 

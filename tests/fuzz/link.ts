@@ -11,7 +11,7 @@ import type { LinkTarget } from "../../shared/link/ends.ts";
 import { handshakeFrame, readHandshakeFrame } from "../../shared/link/frame_io.ts";
 import { LinkKeys } from "../../shared/link/keys.ts";
 import { Lane } from "../../shared/link/lane.ts";
-import { decodeLaneHeader, encodeLaneHeader, type LaneHeader } from "../../shared/link/lane_header.ts";
+import { decodeLaneHeader, encodeLaneHeader, isHost, type LaneHeader } from "../../shared/link/lane_header.ts";
 import { encodeLinkMessage, type LinkMessage, LinkMessageDecoder } from "../../shared/link/link_control.ts";
 import {
   decodeAck,
@@ -179,6 +179,11 @@ export const link: readonly FuzzCase[] = [
     round(random) {
       const header = someHeader(random);
       assert.deepEqual(decodeLaneHeader(encodeLaneHeader(header)), header);
+      const host = someText(random, 300);
+      const named = orRefused(() =>
+        decodeLaneHeader(encodeLaneHeader({ op: "open", id: 1, target: { host, port: 1 } }))
+      );
+      assert.equal(named !== undefined, isHost(host), "one side takes a host that the other does not");
       const found = orRefused(() =>
         decodeLaneHeader(damaged(random, encodeLaneHeader(header), encodeLaneHeader(someHeader(random))))
       );
