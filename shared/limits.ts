@@ -400,6 +400,8 @@ export const LOCAL_KEEP_ALIVE_MS = 1 * MINUTE;
 export const LOCAL_CONNECTIONS_MAX = 16_384;
 /** Peers of one UDP forward, or of one mirrored port; the one that is idle for longest makes room. */
 export const LOCAL_FLOWS_MAX = 1024;
+/** Forwards of one command: more are a mistake in a script. */
+export const FORWARDS_MAX = 256;
 /** Addresses in 127.77.0.0/16 that are tried for a share whose own one another connection uses. */
 export const MAP_ADDRESSES_MAX = 64;
 /** Datagrams of a flow that the far side refused are dropped for so long before it is asked again. */
@@ -445,6 +447,8 @@ export const REACH_FLOW_SWEEP_MS = 1 * SECOND;
 export const OWN_ADDRESSES_CACHE_MS = 1 * SECOND;
 /** Rules of --allow-host, all of which are tried for every connection. */
 export const REACH_RULES_MAX = 256;
+/** Connectors of a share that its owner is not told of as new ones again. */
+export const PEERS_REMEMBERED_MAX = 1000;
 /** How often the ports that this machine listens on are listed, while somebody mirrors them. It takes 5-15 ms. */
 export const LISTENING_POLL_MS = 2 * SECOND;
 /** The program that lists them must be done by then. */

@@ -79,6 +79,11 @@ export function permissionFlags(argv, at) {
       listSockets();
       read.push(...folder(target, at.cwd));
       break;
+    case "connect":
+      // Which hosts: the service, and edges that only the service can name. It listens on this machine.
+      flags.push("--allow-net");
+      file("--socks-auth-file");
+      break;
     case "edge":
       // Listens to everybody and talks to a service that may send it on to any other edge.
       flags.push("--allow-net");

@@ -15,6 +15,7 @@ import { existsSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { pathToFileURL } from "node:url";
 import { scanArgv } from "./argv.js";
+import { handOverStdio } from "./hand_over.js";
 import { homeDir } from "./home_dir.js";
 import { permissionFlags, SETPRIV, SOCKET_LISTERS } from "./permissions.js";
 import { agentEntry, findDeno, findInPath, findWorkerd, packageRoot } from "./runtime.js";
@@ -43,7 +44,7 @@ else if (wanted === "deno") {
 
 /** @param {string} deno */
 async function startDeno(deno) {
-  const { command } = scanArgv(argv);
+  const { command, values } = scanArgv(argv);
   if (command === "relay" || command === "up") await prepareService();
   const flags = permissionFlags(argv, {
     home: /** @type {string} */ (home),
@@ -53,6 +54,7 @@ async function startDeno(deno) {
     servicePrograms: servicePrograms(),
     socketLister: SOCKET_LISTERS[process.platform]?.find(existsSync),
   });
+  const { stdio, env, release } = handOverStdio(command === "connect" && values.has("--stdio"));
   const child = spawn(deno, [
     "run",
     "--quiet",
@@ -65,11 +67,12 @@ async function startDeno(deno) {
     agentEntry("deno"),
     ...argv,
   ], {
-    stdio: ["inherit", "inherit", "inherit", "ipc"],
-    env: runtimeEnv(),
+    stdio,
+    env: { ...runtimeEnv(), ...env },
     windowsHide: true,
   });
 
+  child.on("spawn", release);
   child.on("error", (error) => {
     if (child.pid !== undefined) return; // a message that could not be sent any more
     // The binary is there but the system cannot run it (another libc, a mount without exec).

@@ -109,8 +109,13 @@ function openOutput(argv: readonly string[]): Output {
   const end = argv.indexOf("--");
   const options = end < 0 ? argv : argv.slice(0, end);
   const json = options.includes("--json");
-  const stream = json ? process.stderr : process.stdout;
-  const writer = new Writer({ stdout: standardSink("stdout"), stderr: standardSink("stderr") });
+  // Standard output belongs to the connection then: all that is said goes to standard error.
+  const piped = options.some((option) => option === "--stdio" || option.startsWith("--stdio="));
+  const stream = json || piped ? process.stderr : process.stdout;
+  const writer = new Writer({
+    stdout: standardSink(piped ? "stderr" : "stdout"),
+    stderr: standardSink("stderr"),
+  });
   return new Output(writer, {
     json,
     quiet: options.includes("--quiet"),
