@@ -51,6 +51,7 @@ export class ConnectReport {
       forwards: ready.forwards,
     });
     this.#ready = true;
+    if (path !== undefined) this.#tellPath(path);
     const pairs: Pair[] = [["Share", ready.name], ["Identity", ready.fingerprint]];
     if (ready.socks !== undefined) pairs.push(["SOCKS address", ready.socks, output.colors.cyan]);
     if (ready.ip !== undefined) pairs.push(["Machine IP", ready.ip, output.colors.cyan]);
@@ -75,25 +76,19 @@ export class ConnectReport {
     switch (event.event) {
       case "attached":
         this.#path = event;
-        output.event("path", {
-          state: "attached",
-          transport: event.transport,
-          edge: event.edge.id,
-          region: event.edge.region,
-          resumed: event.resumed,
-          ...(event.fallback === undefined ? {} : { fallback: event.fallback.message }),
-        });
+        // What programs read first is that everything is ready.
+        if (this.#ready) this.#tellPath(event);
         if (event.fallback !== undefined) this.#warnOfFallback(event.fallback);
         if (this.#ready) output.line(output.colors.green(`Connected again, ${pathText(event)}.`));
         return;
       case "linked":
         return;
       case "lost":
-        output.event("path", { state: "lost", code: event.code, message: event.message });
+        if (this.#ready) output.event("path", { state: "lost", code: event.code, message: event.message });
         output.warn(`${event.message} Looking for another way; connections are kept.`);
         return;
       case "waiting":
-        output.event("path", { state: "waiting", code: event.code, message: event.message });
+        if (this.#ready) output.event("path", { state: "waiting", code: event.code, message: event.message });
         output.note(`${event.message} Trying again.`);
         return;
       case "broken":
@@ -125,9 +120,20 @@ export class ConnectReport {
     );
   }
 
+  #tellPath({ transport, edge, resumed, fallback }: Extract<PathEvent, { event: "attached" }>): void {
+    this.#output.event("path", {
+      state: "attached",
+      transport,
+      edge: edge.id,
+      region: edge.region,
+      resumed,
+      ...(fallback === undefined ? {} : { fallback: fallback.message }),
+    });
+  }
+
   #broken(error: LinkError): void {
     const { code, message } = error;
-    this.#output.event("path", { state: "broken", code: errorCode(error), message });
+    if (this.#ready) this.#output.event("path", { state: "broken", code: errorCode(error), message });
     if (code !== "link-closed" || this.#ready) this.#output.warn(message, error.hint);
   }
 
@@ -135,7 +141,7 @@ export class ConnectReport {
     const first = this.#rttMs === undefined;
     this.#rttMs = ms;
     const rttMs = Math.round(ms * 100) / 100;
-    this.#output.event("path", { state: "measured", rttMs });
+    if (this.#ready) this.#output.event("path", { state: "measured", rttMs });
     if (first) this.#output.note(`Round trip to the share: ${rttMs} ms.`);
   }
 
