@@ -18,6 +18,9 @@ export const VALUE_OPTIONS = new Set([
   "--tls-key",
   "--control",
   "--service-key-file",
+  "--ports",
+  "--allow-host",
+  "--resume-window",
 ]);
 
 /**

@@ -1,10 +1,13 @@
 /** What all commands are made of. */
 import { Command, Option } from "commander";
-import { SHARE_TTL_MS } from "../../shared/limits.ts";
+import { LINK_RESUME_WINDOW_MS, SHARE_TTL_MS } from "../../shared/limits.ts";
 import { checkName } from "../../shared/names.ts";
+import type { HostRule } from "../reach/host_rule.ts";
+import { ALL_PORTS, parsePorts, type PortSet } from "../reach/port_set.ts";
 import type { CommandContext } from "./context.ts";
 import { formatDuration } from "./duration.ts";
-import { expiry, hostHeader, path } from "./parse.ts";
+import type { SharedTargetOptions } from "./options.ts";
+import { allowHost, expiry, hostHeader, path, resumeWindow } from "./parse.ts";
 
 /** Runs what a command does: gives it its context, reports what it throws, and sets the exit code. */
 export type Runner = (work: (context: CommandContext) => Promise<void>) => Promise<void>;
@@ -39,7 +42,38 @@ export function addShareOptions(command: Command): Command {
         .argParser(hostHeader).default({ mode: "rewrite" }, "rewrite"),
     )
     .option("--insecure-target", "do not check the certificate of an https target", false)
-    .option("--qr", "show the URL as a QR code too", false);
+    .option("--qr", "show the URL as a QR code too", false)
+    .addOption(
+      new Option("--ports <list>", "ports that those who connect reach: 22,80,3000-3010,53/udp; or all, or none")
+        .argParser(parsePorts).default(ALL_PORTS, "all"),
+    )
+    .addOption(
+      new Option(
+        "--allow-host <rule>",
+        "let them reach another host, too: HOST[:PORTS], *.example.com, 10.0.0.0/8; may be repeated",
+      )
+        .argParser(allowHost).default([], "none"),
+    )
+    .option("--disable-http", "show visitors of the URL nothing; connecting goes on", false)
+    .addOption(
+      new Option("--resume-window <time>", "how long connections outlive the loss of their path")
+        .argParser(resumeWindow).default(LINK_RESUME_WINDOW_MS, formatDuration(LINK_RESUME_WINDOW_MS)),
+    );
+}
+
+/** The options of {@link addShareOptions} as they were read, with the command's argument. */
+export function shareOptions<Raw extends RawShare>(
+  { ports, allowHost, name, ...rest }: Raw,
+  target: string | undefined,
+): Omit<Raw, "name" | "ports" | "allowHost"> & Pick<SharedTargetOptions, "target" | "name" | "reach"> {
+  return { ...rest, target, name, reach: { ports, allowHosts: allowHost } };
+}
+
+/** What commander makes of them. */
+export interface RawShare extends Omit<SharedTargetOptions, "target" | "name" | "reach"> {
+  readonly name?: string;
+  readonly ports: PortSet;
+  readonly allowHost: readonly HostRule[];
 }
 
 /** The pair of options for HTTPS. */

@@ -1,5 +1,6 @@
 /** What each command is given once its command line has been read and checked. */
 import type { LinkTarget } from "../../shared/link/ends.ts";
+import type { ReachRules } from "../reach/policy.ts";
 
 /** Options that every command knows. */
 export interface GlobalOptions {
@@ -38,6 +39,12 @@ export interface SharedTargetOptions {
   readonly insecureTarget: boolean;
   /** Print the URL as a QR code. */
   readonly qr: boolean;
+  /** What those who connect may reach. */
+  readonly reach: ReachRules;
+  /** Visitors of the URL get nothing but word of it; connecting goes on. */
+  readonly disableHttp: boolean;
+  /** How long a connection without a path is kept, in milliseconds. */
+  readonly resumeWindow: number;
 }
 
 export interface ShareOptions extends GlobalOptions, SharedTargetOptions {}

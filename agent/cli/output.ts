@@ -81,11 +81,17 @@ export class Output {
 
   /** One visitor's request, when it has ended. Left out with `--quiet`, and when the reader is too slow. */
   request(log: RequestLog): void {
+    this.record("request", { ...log }, () => requestLine(log, this.colors, this.#options.columns() ?? 100));
+  }
+
+  /**
+   * One line of very many: as an event with `--json`, else as `text`, our own words only. Left out with `--quiet`, and when
+   * the reader is too slow.
+   */
+  record(name: string, fields: Readonly<Record<string, unknown>>, text: () => string): void {
     if (this.quiet) return;
-    const text = this.json
-      ? jsonLine({ event: "request", ...log })
-      : requestLine(log, this.colors, this.#options.columns() ?? 100);
-    this.#writer.write("stdout", `${text}\n`, true);
+    const line = this.json ? jsonLine({ event: name, ...fields }) : text();
+    this.#writer.write("stdout", `${line}\n`, true);
   }
 
   /** Something that did not stop the work. `message` may quote strangers. */

@@ -1,21 +1,50 @@
 /** Reads the values of options. Each function throws a UsageError with one clear next step. */
 import { resolve } from "node:path";
-import { SHARE_TTL_MAX_MS, SHARE_TTL_MIN_MS } from "../../shared/limits.ts";
+import { LINK_RESUME_WINDOW_MAX_MS, REACH_RULES_MAX, SHARE_TTL_MAX_MS, SHARE_TTL_MIN_MS } from "../../shared/limits.ts";
 import { UsageError } from "../errors.ts";
+import { type HostRule, parseHostRule } from "../reach/host_rule.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import type { HostHeader, ListenAddress } from "./options.ts";
 
 /** The life of a share, in ms. */
 export function expiry(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined) {
-    throw new UsageError(`"${text}" is not a duration.`, "Give hours, minutes and seconds like 1h, 30m, 2h30m or 90s.");
-  }
+  const ms = duration(text);
   if (ms < SHARE_TTL_MIN_MS || ms > SHARE_TTL_MAX_MS) {
     const bounds = `between ${formatDuration(SHARE_TTL_MIN_MS)} and ${formatDuration(SHARE_TTL_MAX_MS)}`;
     throw new UsageError(`A share cannot last ${text}.`, `Choose a time ${bounds}.`);
   }
   return ms;
+}
+
+/** How long a connection without a path is kept, in ms. 0 for not at all. */
+export function resumeWindow(text: string): number {
+  const ms = text === "0" ? 0 : duration(text);
+  if (ms > LINK_RESUME_WINDOW_MAX_MS) {
+    throw new UsageError(
+      `Connections cannot be kept for ${text}.`,
+      `Choose a time up to ${formatDuration(LINK_RESUME_WINDOW_MAX_MS)}; 0 ends them as soon as their path is lost.`,
+    );
+  }
+  return ms;
+}
+
+function duration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) {
+    throw new UsageError(`"${text}" is not a duration.`, "Give hours, minutes and seconds like 1h, 30m, 2h30m or 90s.");
+  }
+  return ms;
+}
+
+/** One more rule of --allow-host behind those before it. */
+export function allowHost(text: string, before: readonly HostRule[]): readonly HostRule[] {
+  if (before.length >= REACH_RULES_MAX) {
+    throw new UsageError(
+      `There are more than ${REACH_RULES_MAX} rules for hosts.`,
+      "Allow a network (10.0.0.0/8) or a group of names (*.example.com) instead.",
+    );
+  }
+  return [...before, parseHostRule(text)];
 }
 
 /** The origin of a service: an http(s) URL without path, query or credentials. */

@@ -1,7 +1,19 @@
 import assert from "node:assert/strict";
+import { REACH_RULES_MAX } from "../../shared/limits.ts";
 import { UsageError } from "../errors.ts";
+import { formatHostRule, type HostRule } from "../reach/host_rule.ts";
+import { formatBytes } from "./bytes.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
-import { domainName, expiry, hostHeader, listenAddress, regionName, serviceUrl } from "./parse.ts";
+import {
+  allowHost,
+  domainName,
+  expiry,
+  hostHeader,
+  listenAddress,
+  regionName,
+  resumeWindow,
+  serviceUrl,
+} from "./parse.ts";
 
 /** Every text must be refused as wrong usage, with a next step. */
 function refuses(parse: (text: string) => unknown, texts: readonly string[]): void {
@@ -25,6 +37,37 @@ Deno.test("an expiry lies between a second and a week", () => {
   assert.equal(expiry("1s"), 1000);
   assert.equal(expiry("7d"), 7 * 86_400_000);
   refuses(expiry, ["0s", "8d", "169h", "soon", "3600"]);
+});
+
+Deno.test("connections are kept for up to a day, or not at all", () => {
+  assert.equal(resumeWindow("10m"), 600_000);
+  assert.equal(resumeWindow("24h"), 86_400_000);
+  for (const text of ["0", "0s"]) assert.equal(resumeWindow(text), 0);
+  refuses(resumeWindow, ["", "25h", "2d", "-1s", "ten", "600"]);
+});
+
+Deno.test("rules for hosts add up, to a bound", () => {
+  const rules = ["db:5432", "10.0.0.0/8"].reduce<readonly HostRule[]>((before, text) => allowHost(text, before), []);
+  assert.deepEqual(rules.map(formatHostRule), ["db:5432", "10.0.0.0/8"]);
+  const many = Array.from({ length: REACH_RULES_MAX }, (_, i) => `host-${i}`);
+  const full = many.reduce<readonly HostRule[]>((before, text) => allowHost(text, before), []);
+  refuses((text) => allowHost(text, full), ["one-more"]);
+  refuses((text) => allowHost(text, []), ["", "*", "localhost", "10.0.0.7/8", "db:none"]);
+});
+
+Deno.test("amounts of data are short", () => {
+  const expected: [number, string][] = [
+    [0, "0 B"],
+    [999, "999 B"],
+    [1000, "1.0 kB"],
+    [9949, "9.9 kB"],
+    [9951, "10 kB"],
+    [999_499, "999 kB"],
+    [999_500, "1.0 MB"],
+    [2_500_000_000, "2.5 GB"],
+    [7.5e15, "7500 TB"],
+  ];
+  for (const [count, text] of expected) assert.equal(formatBytes(count), text);
 });
 
 Deno.test("addresses to listen on", () => {

@@ -8,10 +8,8 @@ import { relayCommand } from "./commands/relay.ts";
 import { shareCommand } from "./commands/share.ts";
 import { upCommand } from "./commands/up.ts";
 import { whoamiCommand } from "./commands/whoami.ts";
+import { DEFAULT_RELAY } from "./default_relay.ts";
 import { serviceUrl } from "./parse.ts";
-
-/** The service that is used when none is named: the one that `spanway relay` runs on this machine. */
-export const DEFAULT_RELAY = "http://localhost:8080";
 
 /** Commander's tree of all commands. `run` is called with what the chosen one does. */
 export function buildProgram(run: Runner): Command {

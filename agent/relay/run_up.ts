@@ -38,7 +38,7 @@ export async function runUp(options: UpOptions, context: CommandContext): Promis
 }
 
 async function open(options: UpOptions, homeDir: string): Promise<OpenTarget> {
-  if (options.target !== undefined) {
+  if (options.target !== undefined || options.disableHttp) {
     return await openTarget({ ...options, excluded: [homeDir, options.dataDir], exceptPorts: [options.listen.port] });
   }
   const { createDemo } = await import("../target/demo/demo.ts");

@@ -4,11 +4,16 @@ import type { Output, Pair } from "../cli/output.ts";
 import type { OpenTarget } from "../target/open_target.ts";
 import type { Fallback } from "../../shared/transport/connect.ts";
 import { hostPort } from "../target/target.ts";
+import { PEERS_REMEMBERED_MAX } from "../../shared/limits.ts";
+import { allowsNothing } from "../reach/policy.ts";
 import type { RequestRecord } from "./observe.ts";
+import { peerLine, streamLine } from "./peer_line.ts";
+import type { PeerEvent, PeerReport, StreamReport } from "./peers.ts";
+import { connectText, reachText } from "./reach_text.ts";
 import type { Registration, ShareEnd, ShareEvent } from "./share_controller.ts";
 
 /** Says what happens to a share, to people and to programs. */
-export class ShareReport {
+export class ShareReport implements PeerReport {
   readonly #output: Output;
   readonly #options: Omit<ShareOptions, "target">;
   readonly #target: OpenTarget;
@@ -16,6 +21,11 @@ export class ShareReport {
   readonly #fingerprint: string;
   #ready = false;
   #requests = 0;
+  #name = "";
+  /** Fingerprints of connectors that were here before; the first that came is forgotten first. */
+  readonly #met = new Set<string>();
+  #connectors = 0;
+  #connections = 0;
 
   constructor(output: Output, options: Omit<ShareOptions, "target">, target: OpenTarget, fingerprint: string) {
     this.#output = output;
@@ -63,12 +73,48 @@ export class ShareReport {
     });
   }
 
+  /** Something happened to a connector. */
+  peer(event: PeerEvent): void {
+    const first = event.state === "connected" && this.#meet(event.fingerprint);
+    if (event.state === "connected") this.#connectors++;
+    const fields = event.state === "connected" ? { ...event, first } : event;
+    // Programs are told even with --quiet, as a path that is lost is.
+    if (this.#output.json) this.#output.event("peer", { ...fields });
+    else this.#output.record("peer", {}, () => peerLine(event, first, this.#output.colors));
+  }
+
+  /** A connection of a connector has ended. */
+  stream(stream: StreamReport): void {
+    this.#connections++;
+    const { target, ...rest } = stream;
+    const place = hostPort(target.host || this.#name, target.port);
+    this.#output.record("stream", { target: place, ...rest }, () => streamLine(stream, place, this.#output.colors));
+  }
+
   /** The share is over. */
   ended(end: ShareEnd): void {
     const output = this.#output;
-    output.event("closed", { reason: end, requests: this.#requests });
-    const served = `${this.#requests} request${this.#requests === 1 ? "" : "s"} served`;
+    output.event("closed", {
+      reason: end,
+      requests: this.#requests,
+      connectors: this.#connectors,
+      connections: this.#connections,
+    });
+    const served = `${counted(this.#requests, "request")} served${
+      this.#connectors === 0
+        ? ""
+        : `, ${counted(this.#connections, "connection")} of ${counted(this.#connectors, "connector")}`
+    }`;
     output.line(end === "expired" ? `The share has expired; ${served}.` : `The share has ended; ${served}.`);
+  }
+
+  /** True for one that was not here before. */
+  #meet(fingerprint: string): boolean {
+    if (this.#met.has(fingerprint)) return false;
+    const [oldest] = this.#met;
+    if (oldest !== undefined && this.#met.size >= PEERS_REMEMBERED_MAX) this.#met.delete(oldest);
+    this.#met.add(fingerprint);
+    return true;
   }
 
   #warnOfFallback({ why, message }: Fallback): void {
@@ -84,36 +130,42 @@ export class ShareReport {
     this.#ready = true;
     const output = this.#output;
     const { name, url, expiresAt } = registration;
-    output.event("ready", {
-      name,
-      code: `${name}#${this.#fingerprint}`,
-      url,
-      expiresAt,
-      edge,
-      relay: this.#options.relay.origin,
-    });
+    this.#name = name;
+    const { reach, relay, disableHttp } = this.#options;
+    const code = `${name}#${this.#fingerprint}`;
+    const ports = reachText(reach, this.#target.host);
+    const closed = allowsNothing(reach);
+    output.event("ready", { name, code, url, expiresAt, edge, relay: relay.origin, ports, http: !disableHttp });
     const until = new Date(expiresAt);
     const pairs: Pair[] = [
       ["URL", url, output.colors.cyan],
       ["Shared", this.#target.label],
       ["Until", `${untilText(until)} (${formatDuration(this.#options.expires)} from now)`],
     ];
-    const ports = (protocol: string) =>
+    const found = (protocol: string) =>
       this.#target.found.filter((server) => server.protocol === protocol).map(({ host, port }) => hostPort(host, port));
-    const http = ports("http:");
-    const https = ports("https:");
+    const http = found("http:");
+    const https = found("https:");
     if (http.length > 0) pairs.push(["Local HTTP", http.join(", ")]);
     if (https.length > 0) pairs.push(["Local HTTPS", https.join(", ")]);
+    if (!closed) pairs.push(["Connect", connectText(code, { relay }), output.colors.cyan]);
+    pairs.push(["Ports", ports]);
     output.line();
     output.pairs(pairs);
     output.line();
     if (!this.#target.listening) {
       output.warn(`Nothing answers at ${this.#target.label} yet.`, "Visitors see an error page until it does.");
     }
-    output.note(`${whoCanOpen(url)} Ctrl-C ends the share.`);
+    if (!disableHttp) output.note(whoCanOpen(url));
+    if (!closed) output.note("Anyone who knows its name, which the URL says, can connect to these ports.");
+    output.note("Ctrl-C ends the share.");
     if (this.#options.qr) void output.qr(url);
     output.line();
   }
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** The code of an error says enough here; what each transport had to say is in the JSON event. */

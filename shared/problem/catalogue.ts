@@ -13,6 +13,7 @@ export type ProblemCode =
   | "origin-failed"
   | "origin-timeout"
   | "origin-certificate"
+  | "http-disabled"
   | "too-busy"
   | "bad-request"
   | "request-timeout"
@@ -94,6 +95,12 @@ const ENTRIES: Readonly<Record<ProblemCode, Entry>> = {
     detail: (share) =>
       `The app behind ${share} speaks HTTPS with a certificate that the computer sharing it does not trust.`,
     hint: "If this is your share and the certificate is of your own making, share it with --insecure-target.",
+  },
+  "http-disabled": {
+    status: 403,
+    title: "Not for browsers",
+    detail: (share) => `The owner of ${share} shares connections to ports, and nothing that a browser could show.`,
+    hint: "If you were given its code, reach it with: spanway connect CODE",
   },
   "too-busy": {
     status: 503,

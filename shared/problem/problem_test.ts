@@ -87,6 +87,7 @@ Deno.test("every code of the catalogue has a fitting status and words for both k
     "origin-refused": 502,
     "origin-failed": 502,
     "origin-timeout": 504,
+    "http-disabled": 403,
     "too-busy": 503,
     "bad-request": 400,
     "uri-too-large": 414,

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Command } from "commander";
-import { addShareOptions, describeCommand, type Runner } from "../command.ts";
-import type { UpOptions } from "../options.ts";
+import { addShareOptions, describeCommand, type RawShare, type Runner, shareOptions } from "../command.ts";
+import type { GlobalOptions, ServiceOptions } from "../options.ts";
 import { addListenOptions } from "./relay.ts";
 
 /** `spanway up [TARGET]` */
@@ -16,9 +16,9 @@ export function upCommand(run: Runner): Command {
       const { runUp } = await import("../../relay/run_up.ts");
       const { data, ...options } = command.optsWithGlobals<RawUp>();
       const dataDir = data ?? join(context.home.dir, "relay");
-      await runUp({ ...options, target, name: options.name, dataDir }, context);
+      await runUp({ ...shareOptions(options, target), dataDir }, context);
     })
   );
 }
 
-type RawUp = Omit<UpOptions, "target" | "name" | "dataDir"> & { name?: string; data?: string };
+type RawUp = GlobalOptions & RawShare & Omit<ServiceOptions, "dataDir"> & { data?: string };
