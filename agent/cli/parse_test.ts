@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { REACH_RULES_MAX } from "../../shared/limits.ts";
 import { UsageError } from "../errors.ts";
 import { formatHostRule, type HostRule } from "../reach/host_rule.ts";
-import { formatBytes } from "./bytes.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import {
   allowHost,
@@ -53,21 +52,6 @@ Deno.test("rules for hosts add up, to a bound", () => {
   const full = many.reduce<readonly HostRule[]>((before, text) => allowHost(text, before), []);
   refuses((text) => allowHost(text, full), ["one-more"]);
   refuses((text) => allowHost(text, []), ["", "*", "localhost", "10.0.0.7/8", "db:none"]);
-});
-
-Deno.test("amounts of data are short", () => {
-  const expected: [number, string][] = [
-    [0, "0 B"],
-    [999, "999 B"],
-    [1000, "1.0 kB"],
-    [9949, "9.9 kB"],
-    [9951, "10 kB"],
-    [999_499, "999 kB"],
-    [999_500, "1.0 MB"],
-    [2_500_000_000, "2.5 GB"],
-    [7.5e15, "7500 TB"],
-  ];
-  for (const [count, text] of expected) assert.equal(formatBytes(count), text);
 });
 
 Deno.test("addresses to listen on", () => {

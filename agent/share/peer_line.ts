@@ -1,5 +1,5 @@
 /** The lines that connectors and their connections leave in the terminal. */
-import { formatBytes } from "../cli/bytes.ts";
+import { formatBytes } from "../cli/format_bytes.ts";
 import type { Colors } from "../cli/output.ts";
 import { printable, shorten } from "../cli/printable.ts";
 import { formatMs } from "../cli/request_line.ts";
