@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { SOCKET_OPTIONS, socketEnd } from "../net/socket_end.ts";
 import { drain, listening, socketPair, text } from "../net/testing/sockets.ts";
-import { carryStdio, stdioError } from "./stdio.ts";
+import { carryStdio } from "./stdio.ts";
 import { DirectTunnel } from "./testing/direct_tunnel.ts";
 
 /** Standard input and output that are a socket, and what holds the other side of it. */
@@ -33,22 +33,14 @@ Deno.test("one connection, until both directions are over and everything was rea
   assert.equal(first.length + rest.bytes.length, 5 + 8 * 2 ** 20);
   const { code, bytesIn, bytesOut } = await carried;
   assert.deepEqual([code, bytesOut, bytesIn], [undefined, 5, 5 + 8 * 2 ** 20]);
-  assert.equal(stdioError({ host: "", port }, { code, bytesIn, bytesOut, resumed: 0 }), undefined);
   server.close();
 });
 
-Deno.test("a refusal ends it and has words", async () => {
+Deno.test("a refusal ends it, and nothing is written", async () => {
   const tunnel = new DirectTunnel();
   tunnel.refuse = () => "not-allowed";
   const { outside, stdio: given } = await stdio();
   const ended = await carryStdio({ host: "", port: 22 }, tunnel, given);
   assert.equal(ended.code, "not-allowed");
   assert.equal(text((await drain(outside)).bytes), "");
-  const error = stdioError({ host: "", port: 22 }, ended);
-  assert.equal(error?.code, "not-allowed");
-  assert.equal(error?.message, "The connection to port 22 of the share is not allowed by the share's owner.");
-  assert.match(
-    stdioError({ host: "fd00::1", port: 22 }, ended)!.message,
-    /^The connection to \[fd00::1\]:22, seen from/,
-  );
 });

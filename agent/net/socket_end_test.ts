@@ -280,6 +280,24 @@ Deno.test("100 MB into a paused end: the sender is held back, and every byte arr
   close();
 });
 
+Deno.test("a peer that ends without a word gets everything, or sees that it did not", async () => {
+  for (const size of [1000, 16 * MiB]) {
+    const { dialled, accepted, close } = await socketPair();
+    const end = socketEnd(accepted);
+    const told = Recorder.start(end);
+    dialled.end();
+    await told.told("end");
+    end.write(new Uint8Array(size), () => {});
+    end.end();
+    end.close();
+    await settled();
+    const { how, bytes } = await drain(dialled);
+    if (how === "end" || size < MiB) assert.deepEqual([how, bytes.length], ["end", size]);
+    else assert.equal(how, "reset");
+    close();
+  }
+});
+
 Deno.test("close after the end waits for a slow reader", async () => {
   const { dialled, accepted } = await socketPair();
   const end = socketEnd(accepted);

@@ -61,6 +61,19 @@ Deno.test("half-close: the output ends while the input goes on", async () => {
   assert.deepEqual(child.errors(), `taken\nreceived ${2 ** 20}\n`);
 });
 
+Deno.test("an input that ends without a byte leaves the output whole, however late it is read", async () => {
+  for (const kind of ["pipe", "socket"]) {
+    // The child processes of Node and Deno get sockets; a shell's pipelines are pipes.
+    const child = kind === "socket" ? run("late") : spawn("sh", [
+      "-c",
+      `true | ${handedOver.replace(" exec", "")} ${command} ${program} late ${moved} | (sleep 0.3; cat)`,
+    ], { stdio: ["ignore", "pipe", "inherit"] });
+    child.stdin?.end();
+    if (kind === "socket") await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.equal((await all(child.stdout!)).length, 8 * 2 ** 20, kind);
+  }
+});
+
 Deno.test("files can be both", async () => {
   const dir = await mkdtemp(join(tmpdir(), "spanway-stdio-"));
   try {

@@ -13,6 +13,8 @@ export interface StreamEndOptions {
   readonly early?: Uint8Array | undefined;
   /** An end of the input may be a broken connection; an empty write tells (see socket_end.ts). */
   readonly doubtEnds: boolean;
+  /** Called at the end of an input that never had a byte in it. */
+  readonly endedEmpty?: () => void;
   /** Breaks both, so that the peer sees an error where there is such a thing. May throw. */
   readonly breakOff: () => void;
   /** Gives both up after what was written has been sent, as far as `ended` says that an end was written. */
@@ -33,6 +35,8 @@ export class StreamEnd implements TcpEnd {
   /** A write said false, and `drain` has not followed yet. */
   #heldBack = false;
   #endTold = false;
+  /** The input has had a byte in it. */
+  #fed = false;
   #broken = false;
   /** Nothing is told any more. */
   #silent = false;
@@ -56,11 +60,13 @@ export class StreamEnd implements TcpEnd {
     queueMicrotask(() => {
       const early = this.#early;
       this.#early = undefined;
+      this.#fed = early !== undefined;
       if (early !== undefined && !this.#silent && !this.#broken) listener.data(early);
       if (this.#silent) return;
       if (this.#broken) return this.#tellBroken();
       this.#reading = true;
       this.#input.on("data", (bytes: Uint8Array) => {
+        this.#fed = true;
         if (!this.#silent) listener.data(bytes);
       });
       this.#input.on("end", () => this.#inputEnded());
@@ -120,6 +126,7 @@ export class StreamEnd implements TcpEnd {
 
   #inputEnded(): void {
     const output = this.#output;
+    if (!this.#fed) this.#options.endedEmpty?.();
     if (!this.#options.doubtEnds || output.writableEnded) return this.#tellEnd();
     // What waits to be sent has failed by the next turn if the connection broke; else an empty write asks the system.
     if (output.writableLength > 0) setImmediate(() => this.#tellEnd());

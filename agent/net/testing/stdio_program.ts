@@ -40,6 +40,19 @@ switch (process.argv[2]) {
     end.write(new TextEncoder().encode("bye"), () => say("taken"));
     end.end();
     break;
+  // Writes 8 MiB once its input has ended.
+  case "late":
+    end.start({
+      data() {},
+      end() {
+        end.write(new Uint8Array(8 * 2 ** 20), () => {});
+        end.end();
+        over();
+      },
+      drain() {},
+      broken: () => say("broken"),
+    });
+    break;
   // Writes for ever.
   case "source": {
     const chunk = new Uint8Array(65536);
