@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { formatDuration, parseDuration } from "../../agent/cli/duration.ts";
 import { domainName, expiry, hostHeader, listenAddress, regionName, serviceUrl } from "../../agent/cli/parse.ts";
+import { forward, shareCode, socksAuth, stdioTarget } from "../../agent/cli/parse_connect.ts";
 import { decodePem, encodePem } from "../../agent/home/identity_file.ts";
 import { checkEdges } from "../../agent/share/edge_info.ts";
 import { parseTarget } from "../../agent/target/target.ts";
@@ -22,6 +23,18 @@ const VALUES = [
   "app.test:3000",
   "3000",
   "./dist",
+];
+
+const RELAY = new URL("https://share.example.com");
+const CONNECT_VALUES = [
+  "calm-otter-1234",
+  "calm-otter-1234#k7qmdaa-3jx2peb-wq5tzcd-efgh2ij",
+  "https://calm-otter-1234.share.example.com/",
+  "8080:80",
+  "[::1]:5433:db.internal:5432",
+  "5353:53/udp",
+  "0:[2001:db8::1]:22",
+  "user:password",
 ];
 
 const EDGE = {
@@ -46,6 +59,23 @@ export const agent: readonly FuzzCase[] = [
       if (target?.kind === "server") assert.ok(target.port >= 1 && target.port <= 65535);
       const ms = 1000 * (1 + randomInt(random, 10_000_000));
       assert.equal(parseDuration(formatDuration(ms)), ms);
+    },
+  },
+  {
+    name: "what connect is asked for",
+    round(random) {
+      const text = damagedText(random, ...CONNECT_VALUES);
+      const share = orRefused(() => shareCode(text, RELAY));
+      if (share !== undefined) assert.match(share.name, /^[a-z0-9-]{4,63}$/);
+      const forwarded = orRefused(() => forward(text));
+      const target = orRefused(() => stdioTarget(text));
+      for (const { port, host } of [...(forwarded ? [forwarded] : []), ...(target ? [target] : [])]) {
+        assert.ok(port >= 1 && port <= 65535);
+        assert.doesNotMatch(host, /[\0-\x20/@?#\x7f]/);
+      }
+      if (forwarded !== undefined) assert.ok(forwarded.listen.port >= 0 && forwarded.listen.port <= 65535);
+      const auth = orRefused(() => socksAuth(text));
+      if (auth !== undefined) assert.equal(`${auth.user}:${auth.password}`, text);
     },
   },
   {

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import process from "node:process";
-import { SpanwayError } from "../../shared/errors.ts";
+import { errorMessage, SpanwayError } from "../../shared/errors.ts";
 import { type RandomBytes, secureRandom, seededRandom } from "../../shared/random.ts";
 
 /** What is tried again and again. A round that throws has found something. */
@@ -17,9 +17,13 @@ export interface FuzzCase {
 const DEFAULT_SECONDS = 6;
 /** However short the time: so many rounds of every case. */
 const ROUNDS_MIN = 10;
+/** Between them the event loop turns, and tells of promises that were rejected in vain. */
+const ROUNDS_PER_TURN = 16;
 /** Inputs are a few KiB, at the most 64 KiB: whatever takes longer than this twice, or holds more, has no bound. */
 const ROUND_MAX_MS = 2000;
 const ROUND_MAX_BYTES = 64 * 1024 * 1024;
+/** Whatever waits for longer waits for ever. */
+const ROUND_STALL_MS = 20_000;
 
 /** Makes one test of each case; all get the same time. */
 export function fuzzTests(cases: readonly FuzzCase[]): void {
@@ -28,30 +32,55 @@ export function fuzzTests(cases: readonly FuzzCase[]): void {
 }
 
 async function run(one: FuzzCase, sliceMs: number): Promise<void> {
-  let seed = firstSeed();
+  let loose: PromiseRejectionEvent | undefined;
+  const unhandled = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    loose ??= event;
+  };
+  globalThis.addEventListener("unhandledrejection", unhandled);
   const until = performance.now() + sliceMs;
+  let seed = firstSeed();
   for (let rounds = 0; rounds < ROUNDS_MIN || performance.now() < until; rounds++) {
     try {
       // A noisy machine is slow once, a decoder without a bound every time.
       if (await tooSlow(one, seed) && await tooSlow(one, seed)) assert.fail(`it took more than ${ROUND_MAX_MS} ms`);
-    } catch (cause) {
+      if (rounds % ROUNDS_PER_TURN === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+      if (loose !== undefined) assert.fail("a promise was rejected and nobody heard of it");
+    } catch (error) {
       const again = `SEED=${seed} npx deno test -A tests/fuzz --filter "fuzz: ${one.name}"`;
-      throw new Error(`${one.name}, after ${rounds} good rounds. To repeat it: ${again}`, { cause });
+      const told = `${one.name}, after ${rounds} good rounds: ${errorMessage(error)}. To repeat it: ${again}`;
+      throw new Error(told, { cause: loose?.reason ?? error });
     }
     seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
   }
+  // After a failure it stays: what is still under way must not hide the message.
+  globalThis.removeEventListener("unhandledrejection", unhandled);
 }
 
 async function tooSlow(one: FuzzCase, seed: number): Promise<boolean> {
   const before = Deno.memoryUsage();
   const begin = performance.now();
-  await one.round(seededRandom(seed));
+  await within(ROUND_STALL_MS, one.round(seededRandom(seed)));
   const ms = performance.now() - begin;
   const after = Deno.memoryUsage();
   const grown = after.heapUsed + after.external - before.heapUsed - before.external;
   assert.ok(grown < ROUND_MAX_BYTES, `it took ${grown} bytes of memory`);
   assert.deepEqual(Object.keys(Object.prototype), [], "every object of the program has got a field");
   return ms > ROUND_MAX_MS;
+}
+
+/** What nothing will ever end is an error too. */
+async function within(ms: number, round: void | Promise<void>): Promise<void> {
+  if (round === undefined) return;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const stalled = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`it still waits after ${ms} ms`)), ms);
+  });
+  try {
+    await Promise.race([round, stalled]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The value of `run`; undefined when it refused its input as it should: with an error of ours. */
