@@ -21,6 +21,11 @@ export const VALUE_OPTIONS = new Set([
   "--ports",
   "--allow-host",
   "--resume-window",
+  "--socks",
+  "--socks-auth",
+  "--socks-auth-file",
+  "-L",
+  "--stdio",
 ]);
 
 /**

@@ -31,7 +31,7 @@ Deno.test("command, target and values are found among options", () => {
 
 Deno.test("no command gets everything, and only those that must may start programs", () => {
   const programs = new Map([["share", "/bin/sl"], ["relay", "/bin/wd"], ["up", "/bin/wd,/bin/sl"]]);
-  for (const command of ["share", "relay", "up", "edge", "whoami", "completion", "nonsense"]) {
+  for (const command of ["share", "connect", "relay", "up", "edge", "whoami", "completion", "nonsense"]) {
     const flags = permissionFlags([command], at);
     for (const broad of ["--allow-all", "-A", "--allow-read", "--allow-write", "--allow-run", "--allow-env"]) {
       assert(!flags.includes(broad), `${command}: ${broad}`);
@@ -40,8 +40,19 @@ Deno.test("no command gets everything, and only those that must may start progra
     assert.equal(flag([command], "--allow-sys"), programs.has(command) ? "networkInterfaces" : undefined);
     assert(!flags.includes("--allow-sys"), command);
     assert.equal(flag([command], "--allow-run"), programs.get(command));
-    assert.equal(flag([command], "--allow-net"), ["share", "relay", "up", "edge"].includes(command) ? "" : undefined);
+    assert.equal(
+      flag([command], "--allow-net"),
+      ["share", "connect", "relay", "up", "edge"].includes(command) ? "" : undefined,
+    );
   }
+});
+
+Deno.test("a connection reads and writes nothing but the home, and reads the file of its password", () => {
+  assert.equal(flag(["connect", "share"], "--allow-read"), at.home);
+  assert.equal(flag(["connect", "share", "-L", "1:1"], "--allow-write"), at.home);
+  const argv = ["connect", "-L", "8080:80", "my-demo", "--socks-auth-file", "auth"];
+  assert.equal(flag(argv, "--allow-read"), `${at.home},/project/auth`);
+  assert.deepEqual(scanArgv(argv).target, "my-demo");
 });
 
 Deno.test("a shared folder may be read and not written", async () => {

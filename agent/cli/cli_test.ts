@@ -54,6 +54,17 @@ Deno.test("a wrong command line exits with 2, one line of what and one of what n
     ["relay", "--tls-cert", "x.pem"],
     ["edge", "--region", "here"],
     ["edge", "--region", "here", "--control", "http://localhost:1"],
+    ["connect"],
+    ["connect", "X"],
+    ["connect", "my-demo#abc"],
+    ["connect", "https://my-demo.elsewhere.example"],
+    ["connect", "my-demo", "-L", "8080"],
+    ["connect", "my-demo", "-L", "8080:80", "-L", "9090"],
+    ["connect", "my-demo", "--socks", "localhost:99999"],
+    ["connect", "my-demo", "--stdio", "ssh"],
+    ["connect", "my-demo", "--socks-auth", "anna"],
+    ["connect", "my-demo", "--socks-auth-file", "/no/such/file"],
+    ["connect", "my-demo", "--resume-window", "soon"],
     ["completion", "tcsh"],
     ["nonsense"],
     [],
@@ -71,6 +82,14 @@ Deno.test("with --json a wrong command line is an event too", async () => {
   assert.equal(code, 2);
   const { event, code: errorCode, hint } = JSON.parse(stdout);
   assert.deepEqual([event, errorCode, hint], ["error", "usage", "Did you mean --name?"]);
+});
+
+Deno.test("standard output belongs to the connection with --stdio, even for what is said of it", async () => {
+  for (const args of [["connect", "my-demo", "--stdio", "ssh"], ["connect", "--json", "my-demo", "--stdio=0"]]) {
+    const { code, stdout, stderr } = await spanway(args);
+    assert.deepEqual([code, stdout], [2, ""]);
+    assert.match(stderr, /port of the share/);
+  }
 });
 
 Deno.test("SPANWAY_RELAY is checked like --relay", async () => {

@@ -3,6 +3,7 @@ import { Command, Help, Option } from "commander";
 import { VERSION } from "../version.ts";
 import { exampleText, type Runner } from "./command.ts";
 import { completionCommand } from "./commands/completion.ts";
+import { connectCommand } from "./commands/connect.ts";
 import { edgeCommand } from "./commands/edge.ts";
 import { relayCommand } from "./commands/relay.ts";
 import { shareCommand } from "./commands/share.ts";
@@ -29,9 +30,18 @@ export function buildProgram(run: Runner): Command {
         ["up", "try it out: a demo page, shared with this machine"],
         ["relay", "the service, at http://localhost:8080"],
         ["share 3000", "share the server on port 3000"],
+        ["connect frosty-weasel-0857", "reach every port of a share"],
       ]),
     );
-  const commands = [shareCommand, upCommand, relayCommand, edgeCommand, whoamiCommand, completionCommand];
+  const commands = [
+    shareCommand,
+    connectCommand,
+    upCommand,
+    relayCommand,
+    edgeCommand,
+    whoamiCommand,
+    completionCommand,
+  ];
   for (const command of commands) program.addCommand(command(run));
   for (const command of [program, ...program.commands]) {
     // Errors are reported in one place; --help ends the parsing there too.

@@ -48,6 +48,8 @@ Deno.test("bash completes commands, options, their values, files and folders", a
     try spanway completion ""
     try spanway relay --tls-cert c
     try spanway share ""
+    try spanway connect ""
+    try spanway connect -L 1:1 my-demo --soc
     try spanway share --expires ""`;
   const output = await inShell("bash", script);
   if (output === undefined) return;
@@ -58,6 +60,8 @@ Deno.test("bash completes commands, options, their values, files and folders", a
     "bash|zsh|fish|",
     "completion|cert.pem|",
     "a folder|",
+    "|",
+    "--socks|--socks-auth|--socks-auth-file|",
     "|",
   ]);
 });

@@ -157,7 +157,7 @@ function fish(tree: Tree): string {
     lines.push(...options.map((entry) => option(condition, entry)));
     if (argument?.kind === "words") {
       lines.push(`complete -c ${tree.name}${condition} -a ${quote(argument.words.join(" "))}`);
-    } else if (argument !== undefined) {
+    } else if (argument?.kind === "folder") {
       lines.push(`complete -c ${tree.name}${condition} -a '(__fish_complete_directories)'`);
     }
   }

@@ -56,7 +56,8 @@ function optionsOf(command: Command): CompletionOption[] {
 function argumentOf(command: Command): ValueKind | undefined {
   const [argument] = command.registeredArguments;
   if (argument === undefined) return undefined;
-  return argument.argChoices ? { kind: "words", words: argument.argChoices } : { kind: "folder" };
+  if (argument.argChoices) return { kind: "words", words: argument.argChoices };
+  return argument.name() === "target" ? { kind: "folder" } : { kind: "any" };
 }
 
 /** The placeholder in the flags tells what the value is: `<file>`, `<dir>`. */

@@ -1,0 +1,113 @@
+import process from "node:process";
+import { type Command, Option } from "commander";
+import { LINK_RESUME_WINDOW_MS, SOCKS_AUTH_FILE_MAX_BYTES } from "../../../shared/limits.ts";
+import type { LinkTarget } from "../../../shared/link/ends.ts";
+import { UsageError } from "../../errors.ts";
+import { describeCommand, type Runner } from "../command.ts";
+import { formatDuration } from "../duration.ts";
+import type { ConnectOptions, Forward, GlobalOptions, ListenAddress, SocksAuth } from "../options.ts";
+import { listenAddress, path, resumeWindow } from "../parse.ts";
+import { forwards, shareCode, socksAuth, stdioTarget } from "../parse_connect.ts";
+
+/** The port that SOCKS has by convention. */
+const SOCKS_PORT = 1080;
+
+/** `spanway connect SHARE` */
+export function connectCommand(run: Runner): Command {
+  const command = describeCommand("connect", "reach the ports of a share, encrypted from end to end, until Ctrl-C", [
+    ["connect frosty-weasel-0857", "all its ports through SOCKS5 at 127.0.0.1:1080, names as NAME.spanway"],
+    ["connect frosty-weasel-0857 -L 5432:5432 -L 5353:53/udp", "its database and its DNS, as local ports"],
+    ["connect frosty-weasel-0857 --map", "every port that it listens on, at an address of its own"],
+    ["connect frosty-weasel-0857 --stdio 22", "for SSH: ssh -o ProxyCommand='spanway connect NAME --stdio 22' me@NAME"],
+  ]).argument("<share>", "NAME, NAME#FINGERPRINT (as its owner sees it; proves that it is the right one), or its URL");
+  return command
+    .addOption(
+      new Option("--socks <host:port>", `where to serve SOCKS5 (default: 127.0.0.1:${SOCKS_PORT}, or any free port)`)
+        .argParser(listenAddress),
+    )
+    .option("--no-socks", "serve no SOCKS5")
+    .addOption(
+      new Option(
+        "--socks-auth <user:password>",
+        "what SOCKS clients must show; others on this machine can see it here",
+      )
+        .argParser(socksAuth),
+    )
+    .addOption(
+      new Option("--socks-auth-file <file>", "file with USER:PASSWORD, which nobody sees (default: SPANWAY_SOCKS_AUTH)")
+        .argParser(path),
+    )
+    .addOption(
+      new Option("-L <forward>", "[BIND:]PORT[:HOST]:RPORT[/udp], a local port for one of the share; may be repeated")
+        .argParser(forwards).default([], "none"),
+    )
+    .addOption(
+      new Option("--stdio <port>", "one connection to PORT or HOST:PORT over standard input and output, and no SOCKS")
+        .argParser(stdioTarget),
+    )
+    .option("--map", "mirror the ports that the share listens on to 127.77.x.y, as they come and go", false)
+    .addOption(
+      new Option("--resume-window <time>", "how long connections outlive the loss of their path")
+        .argParser(resumeWindow).default(LINK_RESUME_WINDOW_MS, formatDuration(LINK_RESUME_WINDOW_MS)),
+    )
+    .option("--forget", "accept that the share has another identity than before, and remember the new one", false)
+    .action((share: string) =>
+      run(async (context) => {
+        const raw = command.optsWithGlobals<RawConnect>();
+        const options = await connectOptions(share, raw);
+        const { runConnect } = await import("../../connect/run_connect.ts");
+        await runConnect(options, context);
+      })
+    );
+}
+
+/** What commander makes of the options. */
+interface RawConnect extends GlobalOptions {
+  /** False with --no-socks. */
+  readonly socks?: ListenAddress | false;
+  readonly socksAuth?: SocksAuth;
+  readonly socksAuthFile?: string;
+  readonly L: readonly Forward[];
+  readonly stdio?: LinkTarget;
+  readonly map: boolean;
+  readonly resumeWindow: number;
+  readonly forget: boolean;
+}
+
+async function connectOptions(share: string, raw: RawConnect): Promise<ConnectOptions> {
+  const { json, quiet, relay, L, stdio, map, resumeWindow, forget } = raw;
+  const socks = socksAddress(raw);
+  return {
+    json,
+    quiet,
+    relay,
+    share: shareCode(share, relay),
+    socks,
+    socksAuth: socks && (raw.socksAuth ?? await storedAuth(raw.socksAuthFile)),
+    forwards: L,
+    stdio,
+    map,
+    resumeWindow,
+    forget,
+  };
+}
+
+/** With --stdio there is SOCKS only where somebody wants it: such a command serves one connection, often among many. */
+function socksAddress({ socks, stdio }: RawConnect): ConnectOptions["socks"] {
+  if (socks === false) return undefined;
+  if (socks !== undefined) return { ...socks, explicit: true };
+  return stdio === undefined ? { host: "127.0.0.1", port: SOCKS_PORT, explicit: false } : undefined;
+}
+
+/** User name and password from their file, or from the environment. */
+async function storedAuth(file: string | undefined): Promise<SocksAuth | undefined> {
+  let text = process.env.SPANWAY_SOCKS_AUTH;
+  if (file !== undefined) {
+    const { readText } = await import("../../home/files.ts");
+    text = await readText(file, SOCKS_AUTH_FILE_MAX_BYTES).catch(() => undefined);
+    if (text === undefined) {
+      throw new UsageError(`The file ${file} cannot be read.`, "Give a file with USER:PASSWORD to --socks-auth-file.");
+    }
+  }
+  return text === undefined || text === "" ? undefined : socksAuth(text.replace(/\r?\n$/, ""));
+}
