@@ -26,6 +26,8 @@ export class ConnectReport {
   #path: Extract<PathEvent, { event: "attached" }> | undefined;
   #rttMs: number | undefined;
   #ready = false;
+  /** There is a link whose connections a new path can save. */
+  #linked = false;
   #streams = 0;
   #bytesIn = 0;
   #bytesOut = 0;
@@ -82,10 +84,11 @@ export class ConnectReport {
         if (this.#ready) output.line(output.colors.green(`Connected again, ${pathText(event)}.`));
         return;
       case "linked":
+        this.#linked = true;
         return;
       case "lost":
         if (this.#ready) output.event("path", { state: "lost", code: event.code, message: event.message });
-        output.warn(`${event.message} Looking for another way; connections are kept.`);
+        if (this.#linked) output.warn(`${event.message} Looking for another way; connections are kept.`);
         return;
       case "waiting":
         if (this.#ready) output.event("path", { state: "waiting", code: event.code, message: event.message });
@@ -132,6 +135,7 @@ export class ConnectReport {
   }
 
   #broken(error: LinkError): void {
+    this.#linked = false;
     const { code, message } = error;
     if (this.#ready) this.#output.event("path", { state: "broken", code: errorCode(error), message });
     if (code !== "link-closed" || this.#ready) this.#output.warn(message, error.hint);

@@ -8,6 +8,7 @@ import { LAUNCHER_GONE } from "../cli/interrupts.ts";
 import type { ShareOptions } from "../cli/options.ts";
 import { type OpenTarget, openTarget } from "../target/open_target.ts";
 import { connectAnyEdge } from "./connect_edge.ts";
+import { openLinks } from "./open_links.ts";
 import { observed } from "./observe.ts";
 import { serveSession } from "./serve_session.ts";
 import { ServiceApi } from "./service_api.ts";
@@ -66,14 +67,28 @@ export async function shareTarget(
     connect: connectAnyEdge,
     ticket: (name) => api.ticket("share", name),
     otherName: () => (chosen ? undefined : generateName(secureRandom)),
-    serve: (session) => serveSession(session, handler),
+    serve: (session) => serveSession(session, handler, links.links),
   }, (event) => report.event(event));
+  const links = await openLinks({
+    name: () => controller.name,
+    identity,
+    host: target.host,
+    rules: options.reach,
+    resumeWindowMs: options.resumeWindow,
+    report,
+  });
+  const close = () => links.close("The share has ended.");
+  // Before the controller's own: connectors hear of it while there is still a path to them.
+  signal.addEventListener("abort", close);
   try {
     report.ended(await controller.run(signal));
     if (!killed(signal)) await running.forget();
   } catch (error) {
     if (OVER.has(errorCode(error))) await running.forget();
     throw error;
+  } finally {
+    signal.removeEventListener("abort", close);
+    close();
   }
 }
 
