@@ -1,9 +1,10 @@
 /** The host that a share is about: what peers reach when they name none. */
-import { DIAL_ADDRESSES_MAX } from "../../shared/limits.ts";
+import { DIAL_ADDRESSES_MAX, REACH_CONNECT_TIMEOUT_MS } from "../../shared/limits.ts";
 import { addressKind } from "./address_kind.ts";
 import { isLocalName, parseHost } from "./host.ts";
 import { formatIp, type Ip, parseIp } from "./ip.ts";
 import type { Lookup } from "./lookup.ts";
+import { within } from "./within.ts";
 
 export type TargetHost =
   /** This machine, with the addresses to dial, the likeliest first. */
@@ -39,9 +40,14 @@ export async function findTargetHost(
   // The target's own words may be odd (`127.1`): they are the owner's, and what they lead to is looked at all the same.
   const name = parsed?.name ?? host;
   if (isLocalName(name)) return THIS_MACHINE;
-  const found = (await lookup(name).catch(() => [])).map(parseIp).filter((ip) => ip !== undefined);
+  const found = (await inTime(name, lookup)).map(parseIp).filter((ip) => ip !== undefined);
   if (found.length > 0 && found.every((ip) => leadsHere(ip, own()))) return here(found);
   return { kind: "name", label: name, name };
+}
+
+/** What a name leads to; nothing where that is not known in time. */
+function inTime(name: string, lookup: Lookup): Promise<readonly string[]> {
+  return within(REACH_CONNECT_TIMEOUT_MS, new AbortController().signal, name, lookup(name)).catch(() => []);
 }
 
 /** True for addresses under which this machine reaches itself. */
