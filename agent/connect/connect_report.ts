@@ -24,7 +24,7 @@ export class ConnectReport {
   readonly #output: Output;
   readonly #name: string;
   #path: Extract<PathEvent, { event: "attached" }> | undefined;
-  #rttMs: number | undefined;
+  #measured = 0;
   #ready = false;
   /** There is a link whose connections a new path can save. */
   #linked = false;
@@ -142,11 +142,10 @@ export class ConnectReport {
   }
 
   #roundTrip(ms: number): void {
-    const first = this.#rttMs === undefined;
-    this.#rttMs = ms;
     const rttMs = Math.round(ms * 100) / 100;
     if (this.#ready) this.#output.event("path", { state: "measured", rttMs });
-    if (first) this.#output.note(`Round trip to the share: ${rttMs} ms.`);
+    // The first one is taken while everything is being set up.
+    if (++this.#measured === 2) this.#output.note(`Round trip to the share: ${rttMs} ms.`);
   }
 
   #stream({ target, end, duration }: Extract<PathEvent, { event: "stream" }>): void {
