@@ -6,6 +6,8 @@ import { lookup } from "node:dns/promises";
 import type { ListenAddress } from "../cli/options.ts";
 import { listenError } from "./listen_error.ts";
 
+const IS_DENO = "Deno" in globalThis;
+
 /** An IP address, without brackets, and a port. */
 export interface UdpPeer {
   readonly host: string;
@@ -32,7 +34,7 @@ export type UdpReceiver = (payload: Uint8Array, from: UdpPeer) => void;
 export async function bindUdp(at: ListenAddress, receive: UdpReceiver): Promise<UdpSocket> {
   try {
     const { address: host, family } = await lookup(at.host);
-    const { bind } = "Deno" in globalThis ? await import("./udp_deno.ts") : await import("./udp_node.ts");
+    const { bind } = IS_DENO ? await import("./udp_deno.ts") : await import("./udp_node.ts");
     return await bind({ host, port: at.port }, family === 6, receive);
   } catch (error) {
     throw listenError(error, at, "UDP");
