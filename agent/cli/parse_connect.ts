@@ -1,5 +1,6 @@
 /** Reads the values of the options of `connect`. Each function throws a UsageError with one clear next step. */
 import { FINGERPRINT_PATTERN } from "../../shared/identity.ts";
+import { isHost } from "../../shared/link/lane_header.ts";
 import { FORWARDS_MAX, SOCKS_AUTH_MAX_BYTES } from "../../shared/limits.ts";
 import type { LinkTarget } from "../../shared/link/ends.ts";
 import { checkName } from "../../shared/names.ts";
@@ -113,9 +114,7 @@ export function socksAuth(text: string): SocksAuth {
 /** A name or an IP address, whose brackets go. What it may be, the share decides. */
 function targetHost(text: string): string {
   const host = text.startsWith("[") ? text.slice(1, -1) : text;
-  // deno-lint-ignore no-control-regex -- those are what it is about
-  const impossible = host === "" || host.length > 255 || /[\x00-\x20\x7f/@?#]/.test(host) ||
-    text.startsWith("[") && !URL.canParse(`http://${text}`);
+  const impossible = host === "" || !isHost(host) || text.startsWith("[") && !URL.canParse(`http://${text}`);
   if (impossible) throw new UsageError(`"${text}" is not a host.`, "Give a name, an IPv4 address, or [IPv6].");
   return host;
 }

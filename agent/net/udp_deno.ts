@@ -1,7 +1,10 @@
 /** UDP on `Deno.listenDatagram`. */
-import { LINK_DATAGRAM_MAX_BYTES, UDP_ERROR_PAUSE_MS, UDP_SENDING_MAX } from "../../shared/limits.ts";
+import { UDP_ERROR_PAUSE_MS, UDP_SENDING_MAX } from "../../shared/limits.ts";
 import type { ListenAddress } from "../cli/options.ts";
 import type { UdpPeer, UdpReceiver, UdpSocket } from "./udp.ts";
+
+/** More than any datagram has, over IPv6 too: what does not fit is cut off without a word. */
+const UDP_BUFFER_BYTES = 65_536;
 
 /** Binds an IP address. Throws what the system says. */
 export function bind(at: ListenAddress, _ipv6: boolean, receive: UdpReceiver): UdpSocket {
@@ -27,7 +30,7 @@ class DenoUdp implements UdpSocket {
   /** Until `close`. Never rejects. */
   async receive(receive: UdpReceiver): Promise<void> {
     // One buffer for all: a new one for each datagram halves the rate.
-    const buffer = new Uint8Array(LINK_DATAGRAM_MAX_BYTES);
+    const buffer = new Uint8Array(UDP_BUFFER_BYTES);
     while (!this.#closed) {
       try {
         const [payload, from] = await this.#socket.receive(buffer);

@@ -17,6 +17,8 @@ export interface SocksOptions {
   /** The share's name, which stands for the shared host. */
   readonly shareName: string;
   readonly tunnel: Tunnel;
+  /** How long a client may take to say where it wants to go. */
+  readonly handshakeMs?: number;
 }
 
 export interface SocksServer {
@@ -45,7 +47,7 @@ export async function serveSocks(options: SocksOptions): Promise<SocksServer> {
 
 /** Never rejects. */
 async function serveClient(socket: Socket, options: SocksOptions, associations: SocksAssociations): Promise<void> {
-  const asked = await readRequest(socket, options.credentials);
+  const asked = await readRequest(socket, options);
   if (asked === undefined) return;
   const { request, rest } = asked;
   if (request.command === "associate") return associations.open(socket);
@@ -63,11 +65,11 @@ async function serveClient(socket: Socket, options: SocksOptions, associations: 
 /** The client's request, or undefined when the client made none that could be served; it is closed then. */
 function readRequest(
   socket: Socket,
-  credentials: SocksCredentials | undefined,
+  { credentials, handshakeMs = SOCKS_HANDSHAKE_TIMEOUT_MS }: SocksOptions,
 ): Promise<{ request: SocksRequest; rest: Uint8Array | undefined } | undefined> {
   const handshake = new SocksHandshake(credentials);
   return new Promise((resolve) => {
-    const timer = setTimeout(() => socket.destroy(), SOCKS_HANDSHAKE_TIMEOUT_MS);
+    const timer = setTimeout(() => socket.destroy(), handshakeMs);
     const stop = () => {
       clearTimeout(timer);
       socket.off("data", read).off("end", ended).off("error", gone).off("close", gone).pause();

@@ -188,6 +188,26 @@ Deno.test("a client who leaves in the middle of its handshake costs nothing", as
   });
 });
 
+Deno.test("a client that takes its time is cut, and one in the tunnel is not", async () => {
+  const server = createServer(SOCKET_OPTIONS, shout);
+  const target = await listening(server);
+  const tunnel = new DirectTunnel();
+  const at = { host: "127.0.0.1", port: 0 };
+  const socks = await serveSocks({ at, credentials: undefined, shareName: "my-demo", tunnel, handshakeMs: 50 });
+  const served = socksClient(socks.address.port, { host: "my-demo", port: target });
+  const slow = dialSocks(socks.address.port);
+  const trickle = setInterval(() => slow.socket.write(Uint8Array.of(5)), 10);
+  await served.reply();
+  await drain(slow.socket);
+  clearInterval(trickle);
+  served.socket.write("still here");
+  assert.equal(text(await served.read(10)), "STILL HERE");
+  served.socket.destroy();
+  slow.socket.destroy();
+  socks.close();
+  server.close();
+});
+
 // --- UDP -------------------------------------------------------------------------------------------------------------
 
 /** A UDP server that answers `<what came> from <its port>`, and a client's socket whose datagrams can be waited for. */

@@ -1,6 +1,6 @@
 /** The UDP flows of one local socket, by who talks to whom. */
 import type { LinkTarget, Tunnel, UdpFlow } from "../../../shared/link/ends.ts";
-import { FLOW_REFUSED_MS, LINK_FLOW_IDLE_MS } from "../../../shared/limits.ts";
+import { FLOW_REFUSED_MS, LINK_DATAGRAM_MAX_BYTES, LINK_FLOW_IDLE_MS } from "../../../shared/limits.ts";
 
 interface Entry {
   /** Undefined while datagrams are dropped because the far side refused. */
@@ -38,7 +38,8 @@ export class FlowTable {
 
   /** Sends one datagram on the flow of this key, which is opened if need be: `receive` then gets its answers. */
   send(key: string, target: LinkTarget, payload: Uint8Array, receive: (payload: Uint8Array) => void): void {
-    if (this.#closed) return;
+    // Over IPv6 a datagram can be a little larger than any link carries.
+    if (this.#closed || payload.length > LINK_DATAGRAM_MAX_BYTES) return;
     const now = this.#options.now();
     let entry = this.#entries.get(key);
     if (entry !== undefined && entry.flow === undefined) {
