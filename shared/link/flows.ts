@@ -1,5 +1,5 @@
 import type { LinkErrorCode } from "../errors.ts";
-import { LINK_FLOW_IDLE_MS, LINK_FLOW_RENEW_MS, LINK_FLOWS_MAX } from "../limits.ts";
+import { LINK_DATAGRAM_MAX_BYTES, LINK_FLOW_IDLE_MS, LINK_FLOW_RENEW_MS, LINK_FLOWS_MAX } from "../limits.ts";
 import type { FlowMessage } from "./datagram.ts";
 import type { LinkTarget, Reach, UdpFlow } from "./ends.ts";
 
@@ -75,7 +75,8 @@ export class OwnFlows {
 
   #sendOn(id: number, payload: Uint8Array): void {
     const flow = this.#flows.get(id);
-    if (flow === undefined) return;
+    // IPv6 knows larger ones than travel here: dropped, as on any path that is too narrow.
+    if (flow === undefined || payload.length > LINK_DATAGRAM_MAX_BYTES) return;
     const now = this.#now();
     flow.usedAt = now;
     const known = now - flow.heardAt < LINK_FLOW_RENEW_MS;
@@ -145,7 +146,7 @@ export class ServedFlows {
     if (this.#flows.size >= LINK_FLOWS_MAX) this.#drop(longestIdle(this.#flows));
     const flow = this.#reach.openFlow(target, (payload) => {
       const served = this.#flows.get(id);
-      if (served === undefined) return;
+      if (served === undefined || payload.length > LINK_DATAGRAM_MAX_BYTES) return;
       served.usedAt = this.#now();
       this.#send({ kind: "data", flow: id, payload });
     }, (code) => {
