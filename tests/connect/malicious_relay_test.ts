@@ -164,6 +164,21 @@ Deno.test("somebody in the middle with an identity of his own is refused before 
   await assert.rejects(FoulWorld.start({ play, expected: stranger }), { code: "identity-changed" });
 });
 
+Deno.test("a path that swallows everything is given up for another", async () => {
+  const play = new Play();
+  await inWorld(play, async (world) => {
+    const { stream, far } = await talking(world);
+    play.foul = (piece) => piece === "datagram" ? "drop" : "hole";
+    stream.say("near", 1000);
+    await world.sleep(20_000);
+    play.foul = () => "pass";
+    stream.say("far", 1000);
+    // Not for ever: somebody notices, or the path is cut.
+    await world.until("to go on", () => far.bytes.length === 2000 && stream.near.bytes.length === 2000, 2 * MINUTE);
+    await works(world);
+  });
+});
+
 Deno.test("datagrams: forged and repeated ones count for nothing", async () => {
   const play = new Play();
   await inWorld(play, async (world) => {

@@ -38,7 +38,7 @@ export async function startConnect(share: RunningShare | string, options: Connec
       process: running,
       ready,
       socks: String(ready.socks),
-      ports: forwards.map(({ local }) => Number(local.slice(local.lastIndexOf(":") + 1))),
+      ports: forwards.map(({ local }) => Number(/:(\d+)(\/udp)?$/.exec(local)?.[1])),
       stop: () => running.stop(),
       [Symbol.asyncDispose]: async () => void await running.stop(),
     };

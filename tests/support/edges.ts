@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { allGone, kill } from "./processes.ts";
-import { type RunningRelay, SpanwayProcess, type StartOptions, startRelay } from "./spanway.ts";
+import { type RelayOptions, type RunningRelay, SpanwayProcess, type StartOptions, startRelay } from "./spanway.ts";
 
 /** One `spanway edge` that keeps its port and its certificate through every death. */
 export class RestartingEdge implements AsyncDisposable {
@@ -72,12 +72,17 @@ export class RestartingEdge implements AsyncDisposable {
 /** A relay that keeps its port and its state through every death. */
 export class RestartingRelay implements AsyncDisposable {
   readonly #data = mkdtempSync(join(tmpdir(), "spanway-relay-"));
+  readonly #options: RelayOptions;
   #running: RunningRelay | undefined;
   #port = 0;
   #url = "";
 
-  static async start(): Promise<RestartingRelay> {
-    const relay = new RestartingRelay();
+  private constructor(options: RelayOptions) {
+    this.#options = options;
+  }
+
+  static async start(options: RelayOptions = {}): Promise<RestartingRelay> {
+    const relay = new RestartingRelay(options);
     await relay.restart();
     return relay;
   }
@@ -98,7 +103,8 @@ export class RestartingRelay implements AsyncDisposable {
 
   /** Starts it on the same port. */
   async restart(): Promise<void> {
-    this.#running = await startRelay({ args: ["--data", this.#data], port: this.#port });
+    const args = ["--data", this.#data, ...(this.#options.args ?? [])];
+    this.#running = await startRelay({ ...this.#options, args, port: this.#port });
     this.#port = this.#running.port;
     this.#url = this.#running.url;
   }

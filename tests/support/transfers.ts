@@ -58,13 +58,18 @@ class Sender {
   readonly #pace: Pace;
   #stopped = false;
   readonly #done = Promise.withResolvers<void>();
+  #drained: () => void = () => {};
 
   constructor(socket: Socket, number: number, direction: 0 | 1, pace: Pace) {
     this.#socket = socket;
     this.#number = number;
     this.#direction = direction;
     this.#pace = pace;
-    socket.on("close", () => this.#done.resolve());
+    socket.on("drain", () => this.#drained());
+    socket.on("close", () => {
+      this.#drained();
+      this.#done.resolve();
+    });
     void this.#run();
   }
 
@@ -78,13 +83,7 @@ class Sender {
     while (!this.#stopped && !this.#socket.destroyed) {
       const more = this.#socket.write(content(this.#number, this.#direction, this.sent, chunk));
       this.sent += chunk;
-      if (!more) {
-        await new Promise<void>((resolve) => {
-          this.#socket.once("drain", resolve);
-          this.#socket.once("close", resolve);
-        });
-        this.#socket.removeAllListeners("drain");
-      }
+      if (!more && !this.#socket.destroyed) await new Promise<void>((resolve) => this.#drained = resolve);
       await new Promise((resolve) => everyMs === 0 ? setImmediate(resolve) : setTimeout(resolve, everyMs));
     }
     this.#done.resolve();
