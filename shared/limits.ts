@@ -315,6 +315,10 @@ export const LINK_WAITING_MAX = 16_384;
 export const LINK_STREAM_WINDOW_BYTES = 128 * KiB;
 /** What a fast one may grow to: 40 MB/s over a round trip of 100 ms. */
 export const LINK_STREAM_WINDOW_MAX_BYTES = 4 * MiB;
+/** What a record that is kept costs in memory beside its bytes: one of a single byte is counted as what it is. */
+export const LINK_RECORD_COST_BYTES = 256;
+/** Pieces below this are put together while they wait for a local end that takes nothing. */
+export const LINK_SMALL_PIECE_BYTES = 4 * KiB;
 /** A window doubles when half of it was used within this. */
 export const LINK_WINDOW_GROW_MS = 500;
 /** Memory of one link for windows beyond LINK_STREAM_WINDOW_BYTES, and the same again for what waits to be acknowledged. */
@@ -360,6 +364,8 @@ export const KNOWN_SHARES_MAX = 10_000;
 export const KNOWN_SHARE_MAX_BYTES = 4 * KiB;
 /** A connector that does not say how it is connected is shown to the share's owner after this. */
 export const PEER_TOLD_AFTER_MS = 2 * SECOND;
+/** How long `connect` waits at its end for the share to have heard of it. */
+export const CONNECT_GOODBYE_MS = 500;
 /** `connect` waits so long for a share that is away just now before it says so and ends. */
 export const CONNECT_AWAY_WAIT_MS = 10 * SECOND;
 /** Connectors of one share's session whose datagrams are told apart: those of all its links, and some that come back. */

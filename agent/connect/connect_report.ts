@@ -19,10 +19,13 @@ export interface ConnectReady {
   readonly forwards: readonly { readonly local: string; readonly target: string }[];
 }
 
+const MUTE: Pick<Output, "line" | "note" | "warn" | "pairs"> = { line() {}, note() {}, warn() {}, pairs() {} };
+
 /** Says what happens to a connection, to people and to programs. */
 export class ConnectReport {
   readonly #output: Output;
   readonly #name: string;
+  readonly #say: Pick<Output, "line" | "note" | "warn" | "pairs">;
   #path: Extract<PathEvent, { event: "attached" }> | undefined;
   #measured = 0;
   #ready = false;
@@ -32,8 +35,10 @@ export class ConnectReport {
   #bytesIn = 0;
   #bytesOut = 0;
 
-  constructor(output: Output, name: string) {
+  /** @param silent say nothing to people that is no error: another program has the terminal */
+  constructor(output: Output, name: string, silent: boolean) {
     this.#output = output;
+    this.#say = silent ? MUTE : output;
     this.#name = name;
   }
 
@@ -59,17 +64,17 @@ export class ConnectReport {
     if (ready.ip !== undefined) pairs.push(["Machine IP", ready.ip, output.colors.cyan]);
     for (const { local, target } of ready.forwards) pairs.push(["Forward", `${local} -> ${target}`]);
     if (path !== undefined) pairs.push(["Path", pathText(path)]);
-    output.line();
-    output.pairs(pairs);
-    output.line();
+    this.#say.line();
+    this.#say.pairs(pairs);
+    this.#say.line();
     if (ready.firstUse) {
       output.warn(
         "This identity is seen for the first time and is remembered from now on.",
         `Compare it with what the owner sees, or connect with the whole code: ${ready.name}#FINGERPRINT`,
       );
     }
-    output.note("Encrypted from end to end. Ctrl-C ends the connection.");
-    output.line();
+    this.#say.note("Encrypted from end to end. Ctrl-C ends the connection.");
+    this.#say.line();
   }
 
   /** A change of the path, the link or a connection. */
@@ -81,18 +86,18 @@ export class ConnectReport {
         // What programs read first is that everything is ready.
         if (this.#ready) this.#tellPath(event);
         if (event.fallback !== undefined) this.#warnOfFallback(event.fallback);
-        if (this.#ready) output.line(output.colors.green(`Connected again, ${pathText(event)}.`));
+        if (this.#ready) this.#say.line(output.colors.green(`Connected again, ${pathText(event)}.`));
         return;
       case "linked":
         this.#linked = true;
         return;
       case "lost":
         if (this.#ready) output.event("path", { state: "lost", code: event.code, message: event.message });
-        if (this.#linked) output.warn(`${event.message} Looking for another way; connections are kept.`);
+        if (this.#linked) this.#say.warn(`${event.message} Looking for another way; connections are kept.`);
         return;
       case "waiting":
         if (this.#ready) output.event("path", { state: "waiting", code: event.code, message: event.message });
-        output.note(`${event.message} Trying again.`);
+        this.#say.note(`${event.message} Trying again.`);
         return;
       case "broken":
         return this.#broken(event.error);
@@ -116,7 +121,7 @@ export class ConnectReport {
       bytesOut: this.#bytesOut,
     });
     const count = `${this.#streams} connection${this.#streams === 1 ? "" : "s"}`;
-    output.line(
+    this.#say.line(
       `Disconnected from ${this.#name}; ${count}, ${formatBytes(this.#bytesIn)} in, ${
         formatBytes(this.#bytesOut)
       } out.`,
@@ -138,14 +143,14 @@ export class ConnectReport {
     this.#linked = false;
     const { code, message } = error;
     if (this.#ready) this.#output.event("path", { state: "broken", code: errorCode(error), message });
-    if (code !== "link-closed" || this.#ready) this.#output.warn(message, error.hint);
+    if (code !== "link-closed" || this.#ready) this.#say.warn(message, error.hint);
   }
 
   #roundTrip(ms: number): void {
     const rttMs = Math.round(ms * 100) / 100;
     if (this.#ready) this.#output.event("path", { state: "measured", rttMs });
     // The first one is taken while everything is being set up.
-    if (++this.#measured === 2) this.#output.note(`Round trip to the share: ${rttMs} ms.`);
+    if (++this.#measured === 2) this.#say.note(`Round trip to the share: ${rttMs} ms.`);
   }
 
   #stream({ target, end, duration }: Extract<PathEvent, { event: "stream" }>): void {
@@ -163,11 +168,11 @@ export class ConnectReport {
         ...(end.code === undefined ? {} : { code: end.code }),
       });
     }
-    if (end.code !== undefined && TOLD.has(end.code)) this.#output.warn(`${name}: ${STREAM_FAILURES[end.code]}`);
+    if (end.code !== undefined && TOLD.has(end.code)) this.#say.warn(`${name}: ${STREAM_FAILURES[end.code]}`);
   }
 
   #warnOfFallback({ message }: Fallback): void {
-    this.#output.warn(`${message.charAt(0).toUpperCase()}${message.slice(1)}.`, "It works, with more delay.");
+    this.#say.warn(`${message.charAt(0).toUpperCase()}${message.slice(1)}.`, "It works, with more delay.");
   }
 }
 

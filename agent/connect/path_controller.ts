@@ -1,6 +1,6 @@
 import type { EdgeInfo } from "../../shared/edge_info.ts";
 import { errorCode, errorMessage, LinkError, ServiceError, TransportError } from "../../shared/errors.ts";
-import { CONNECT_AWAY_WAIT_MS, HANDSHAKE_TIMEOUT_MS } from "../../shared/limits.ts";
+import { CONNECT_AWAY_WAIT_MS, CONNECT_GOODBYE_MS, HANDSHAKE_TIMEOUT_MS } from "../../shared/limits.ts";
 import { ConnectorLink, type ConnectorLinkEffects } from "../../shared/link/connector_link.ts";
 import type { LinkTarget, StreamEnd, TcpEnd, Tunnel, UdpFlow } from "../../shared/link/ends.ts";
 import type { LinkPeer } from "../../shared/link/handshake.ts";
@@ -98,6 +98,7 @@ export class PathController implements Tunnel {
   #resumed = 0;
   #rttMs = 0;
   #watching = false;
+  #closing = false;
 
   constructor(name: string, resumeWindowMs: number, effects: PathEffects, tell: (event: PathEvent) => void) {
     this.#name = name;
@@ -132,11 +133,13 @@ export class PathController implements Tunnel {
    * @throws {SpanwayError} when it is over for good
    */
   async run(signal: AbortSignal): Promise<void> {
-    const ended = () => this.close();
-    signal.addEventListener("abort", ended);
+    const stopped = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
     try {
       while (!signal.aborted) {
-        if (this.#path !== undefined) await this.#untilLost(this.#path);
+        if (this.#path !== undefined) await Promise.race([this.#untilLost(this.#path), stopped]);
         if (signal.aborted) return;
         const path = await this.#findPath(signal, (error) => !FINAL.has(errorCode(error)));
         if (path !== undefined) {
@@ -149,8 +152,6 @@ export class PathController implements Tunnel {
     } catch (error) {
       this.#link?.fail(new LinkError("link-closed", errorMessage(error)));
       throw error;
-    } finally {
-      signal.removeEventListener("abort", ended);
     }
   }
 
@@ -165,14 +166,20 @@ export class PathController implements Tunnel {
     this.#link?.watchPorts(true);
   }
 
-  /** Ends the link and the session. */
-  close(): void {
-    this.#link?.close("The connecting side has ended.");
+  /** Ends the link and the session. Resolves once the share knows, or after a moment. Never rejects. */
+  async close(): Promise<void> {
     const path = this.#path;
+    this.#path = undefined;
+    this.#closing = true;
+    const link = this.#link;
+    this.#link = undefined;
+    const closing = link?.close("The connecting side has ended.");
+    const enough = new AbortController();
+    await Promise.race([closing, this.#effects.sleep(CONNECT_GOODBYE_MS, enough.signal)]);
+    enough.abort();
     if (path === undefined) return;
-    void path.control.send({ t: "bye", code: "bye", message: "the connecting side has ended" }).then(() =>
-      path.session.close({ code: 0, reason: "bye" })
-    );
+    await path.control.send({ t: "bye", code: "bye", message: "the connecting side has ended" });
+    path.session.close({ code: 0, reason: "bye" });
   }
 
   connect(target: LinkTarget, local: TcpEnd, opened?: () => Promise<void> | void): Promise<StreamEnd> {
@@ -326,6 +333,6 @@ export class PathController implements Tunnel {
     path.session.close();
     if (this.#path === path) this.#path = undefined;
     this.#link?.detach();
-    this.#tell({ event: "lost", code, message });
+    if (!this.#closing) this.#tell({ event: "lost", code, message });
   }
 }

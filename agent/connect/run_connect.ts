@@ -24,7 +24,7 @@ export async function runConnect(options: ConnectOptions, context: CommandContex
   const known = new KnownShares(home.dir);
   if (options.forget) await known.forget(relay.origin, name);
   const api = new ServiceApi({ relay, identity, now: Date.now, random: secureRandom });
-  const report = new ConnectReport(output, name);
+  const report = new ConnectReport(output, name, options.stdio !== undefined);
   const over = new AbortController();
   const stop = AbortSignal.any([signal, over.signal]);
   let front: LocalFront | undefined;
@@ -71,13 +71,16 @@ export async function runConnect(options: ConnectOptions, context: CommandContex
     const { socks, forwards, map } = front;
     report.ready({ name, fingerprint, firstUse, socks, ip: map?.ip, forwards });
     const running = controller.run(stop);
-    if (front.stdio === undefined) await running;
-    else await Promise.race([running, stdioEnd(front.stdio, `port ${options.stdio?.port} of ${name}`)]);
+    await Promise.race([running, front.stdio ?? running]);
+    await controller.close();
+    if (front.stdio !== undefined && !signal.aborted) {
+      await stdioEnd(front.stdio, `port ${options.stdio?.port} of ${name}`);
+    }
     report.ended();
   } finally {
     clearInterval(ticking);
-    controller.close();
     front?.close();
+    await controller.close();
   }
 }
 

@@ -18,6 +18,8 @@ export class Lane {
   #gathered: Uint8Array[] = [];
   #gatheredBytes = 0;
   #queued = 0;
+  /** Set while we wait for the peer to end the lane. */
+  #finished: (() => void) | undefined;
   #closed = false;
 
   /** @param early bytes that were read from `readable` before */
@@ -39,7 +41,7 @@ export class Lane {
 
   /** Sends bytes. Never waits: whoever writes bounds what may be on its way. */
   write(bytes: Uint8Array): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#finished !== undefined) return;
     this.#queued += bytes.length;
     if (this.#gatheredBytes + bytes.length > LANE_GATHER_BYTES) {
       this.#flush();
@@ -55,7 +57,7 @@ export class Lane {
     try {
       while (await this.#reader.fill()) {
         for (let raw = this.#reader.next(); raw !== undefined; raw = this.#reader.next()) {
-          this.#owner.record(this, raw);
+          if (this.#finished === undefined) this.#owner.record(this, raw);
           if (this.#closed) return;
         }
       }
@@ -63,8 +65,21 @@ export class Lane {
       failure = error;
     }
     if (this.#closed) return;
+    const finished = this.#finished;
     this.close();
-    this.#owner.gone(this, failure);
+    if (finished === undefined) this.#owner.gone(this, failure);
+    else finished();
+  }
+
+  /**
+   * Ends our direction after what was written, and resolves once the peer has ended the lane: it has read everything.
+   * What still comes is passed over, and the owner hears no more of the lane. Never rejects, and waits for the peer.
+   */
+  finish(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    this.#flush();
+    this.#writer.close().catch(() => {});
+    return new Promise((resolve) => this.#finished = resolve);
   }
 
   /** Ends the lane after what was written. Idempotent. */
@@ -72,7 +87,7 @@ export class Lane {
     if (this.#closed) return;
     this.#flush();
     this.#closed = true;
-    this.#writer.close().catch(() => {});
+    if (this.#finished === undefined) this.#writer.close().catch(() => {});
     this.#reader.cancel();
   }
 
