@@ -8,6 +8,9 @@ export class UsageError extends SpanwayError<"usage"> {
   }
 }
 
+/** What the person has been told of already: only the exit code is left to say. */
+export class ToldError extends SpanwayError {}
+
 export type HomeErrorCode =
   | "home-unusable" // the configuration directory cannot be made, read or written
   | "key-exposed" // other people on this machine can read the private key

@@ -3,7 +3,7 @@ import process from "node:process";
 import { type Command, CommanderError } from "commander";
 import { errorMessage } from "../../shared/errors.ts";
 import { INTERRUPT_GRACE_MS } from "../../shared/limits.ts";
-import { UsageError } from "../errors.ts";
+import { ToldError, UsageError } from "../errors.ts";
 import { openHome } from "../home/home.ts";
 import { VERSION } from "../version.ts";
 import type { Runner } from "./command.ts";
@@ -61,7 +61,7 @@ async function parseAndRun(argv: readonly string[], output: Output, interrupts: 
     if (!(error instanceof CommanderError)) {
       // What fails because it was told to stop has not failed.
       if (interrupts.signal.aborted) return interruptedCode(interrupts);
-      output.error(error);
+      if (!(error instanceof ToldError)) output.error(error);
       return exitCodeOf(error);
     }
     switch (error.code) {

@@ -1,4 +1,5 @@
 /** All that `spanway connect` opens on this machine: SOCKS5, forwards, mirrored ports, or standard input and output. */
+import type { LinkErrorCode } from "../../shared/errors.ts";
 import type { StreamEnd, Tunnel } from "../../shared/link/ends.ts";
 import type { PortList } from "../../shared/link/link_control.ts";
 import type { ConnectOptions, Forward } from "../cli/options.ts";
@@ -31,6 +32,8 @@ export interface FrontHooks {
   readonly output: Pick<Output, "event" | "line" | "note" | "warn">;
   /** The identity that the share has proved. */
   readonly fingerprint: string;
+  /** The connection over standard input and output failed; its output ends when this has resolved. */
+  readonly stdioFailed?: (code: LinkErrorCode) => Promise<void>;
 }
 
 /**
@@ -40,7 +43,7 @@ export interface FrontHooks {
 export async function startLocalFront(
   options: FrontOptions,
   tunnel: Tunnel,
-  { output, fingerprint }: FrontHooks,
+  { output, fingerprint, stdioFailed }: FrontHooks,
 ): Promise<LocalFront> {
   const { share: { name }, stdio } = options;
   const opened: { close(): void }[] = [];
@@ -67,7 +70,7 @@ export async function startLocalFront(
       socks: socks && formatAddress(socks.address),
       forwards,
       map,
-      stdio: stdio && carryStdio(linkTarget(stdio.host, stdio.port, name), tunnel),
+      stdio: stdio && carryStdio(linkTarget(stdio.host, stdio.port, name), tunnel, stdioFailed),
       close,
     };
   } catch (error) {

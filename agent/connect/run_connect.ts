@@ -4,6 +4,7 @@ import { openLink } from "../../shared/link/open_link.ts";
 import { secureRandom } from "../../shared/random.ts";
 import type { CommandContext } from "../cli/context.ts";
 import type { ConnectOptions } from "../cli/options.ts";
+import { ToldError } from "../errors.ts";
 import { checkIdentity, KnownShares } from "../home/known_shares.ts";
 import { connectEdge } from "../share/connect_edge.ts";
 import { ServiceApi } from "../share/service_api.ts";
@@ -66,25 +67,28 @@ export async function runConnect(options: ConnectOptions, context: CommandContex
   const ticking = setInterval(() => controller.tick(), LINK_TICK_MS);
   try {
     if (!await controller.start(stop)) return;
-    front = await startLocalFront(options, controller, { output, fingerprint });
+    front = await startLocalFront(options, controller, {
+      output,
+      fingerprint,
+      async stdioFailed(code) {
+        if (signal.aborted) return;
+        const target = `port ${options.stdio?.port} of ${name}`;
+        output.error(new LinkError(code, `The connection to ${target} ended: ${STREAM_FAILURES[code]}`));
+        await output.flush();
+      },
+    });
     if (front.map !== undefined) controller.watchPorts();
     const { socks, forwards, map } = front;
     report.ready({ name, fingerprint, firstUse, socks, ip: map?.ip, forwards });
     const running = controller.run(stop);
     await Promise.race([running, front.stdio ?? running]);
     await controller.close();
-    if (front.stdio !== undefined && !signal.aborted) {
-      await stdioEnd(front.stdio, `port ${options.stdio?.port} of ${name}`);
-    }
+    const code = (await front.stdio)?.code;
+    if (code !== undefined && !signal.aborted) throw new ToldError(code, STREAM_FAILURES[code]);
     report.ended();
   } finally {
     clearInterval(ticking);
     front?.close();
     await controller.close();
   }
-}
-
-async function stdioEnd(stdio: NonNullable<LocalFront["stdio"]>, target: string): Promise<void> {
-  const { code } = await stdio;
-  if (code !== undefined) throw new LinkError(code, `The connection to ${target} ended: ${STREAM_FAILURES[code]}`);
 }

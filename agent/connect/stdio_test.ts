@@ -21,7 +21,7 @@ Deno.test("one connection, until both directions are over and everything was rea
   const port = await listening(server);
   const { outside, stdio: given } = await stdio();
   let over = false;
-  const carried = carryStdio({ host: "", port }, new DirectTunnel(), given).finally(() => over = true);
+  const carried = carryStdio({ host: "", port }, new DirectTunnel(), undefined, given).finally(() => over = true);
   outside.end("hello");
   outside.resume();
   const [first] = await once(outside, "data");
@@ -40,7 +40,7 @@ Deno.test("a refusal ends it, and nothing is written", async () => {
   const tunnel = new DirectTunnel();
   tunnel.refuse = () => "not-allowed";
   const { outside, stdio: given } = await stdio();
-  const ended = await carryStdio({ host: "", port: 22 }, tunnel, given);
+  const ended = await carryStdio({ host: "", port: 22 }, tunnel, undefined, given);
   assert.equal(ended.code, "not-allowed");
   assert.equal(text((await drain(outside)).bytes), "");
 });
