@@ -364,6 +364,8 @@ export const KNOWN_SHARES_MAX = 10_000;
 export const KNOWN_SHARE_MAX_BYTES = 4 * KiB;
 /** A connector that does not say how it is connected is shown to the share's owner after this. */
 export const PEER_TOLD_AFTER_MS = 2 * SECOND;
+/** Connections that the system holds until we take them: where they are more, Linux lets some hang for ever. */
+export const LISTEN_BACKLOG = 4096;
 /** How long `connect` waits at its end for the share to have heard of it. */
 export const CONNECT_GOODBYE_MS = 500;
 /** `connect` waits so long for a share that is away just now before it says so and ends. */

@@ -1,6 +1,6 @@
 /** Listening for TCP connections on this machine. */
 import { createServer, type Socket } from "node:net";
-import { LOCAL_KEEP_ALIVE_MS } from "../../shared/limits.ts";
+import { LISTEN_BACKLOG, LOCAL_KEEP_ALIVE_MS } from "../../shared/limits.ts";
 import type { ListenAddress } from "../cli/options.ts";
 import { listenError } from "./listen_error.ts";
 import { SOCKET_OPTIONS } from "./socket_end.ts";
@@ -42,7 +42,7 @@ export function listenTcp(
   return new Promise((resolve, reject) => {
     const failed = (cause: Error) => reject(listenError(cause, at, "TCP"));
     server.once("error", failed);
-    server.listen(at.port, at.host, () => {
+    server.listen({ port: at.port, host: at.host, backlog: LISTEN_BACKLOG }, () => {
       server.off("error", failed);
       // Out of file descriptors for a moment: the next connection may find one.
       server.on("error", () => {});
