@@ -23,7 +23,7 @@ import { PREFACE_LINK } from "./frame_io.ts";
 import type { LinkKeys } from "./keys.ts";
 import { LargeDatagrams } from "./large_datagrams.ts";
 import { Lane, type LaneOwner } from "./lane.ts";
-import { encodeLaneHeader, type LaneHeader } from "./lane_header.ts";
+import { encodeLaneHeader, isHost, type LaneHeader } from "./lane_header.ts";
 import { byeError, type LinkMessage, type PathInfo, type PortList } from "./link_control.ts";
 import { LinkStream, type StreamHost } from "./link_stream.ts";
 import { type RawRecord, RecordType, sealRecord } from "./record.ts";
@@ -83,7 +83,8 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   readonly #control = new ControlEnd((message) => this.#message(message));
   readonly #preface: Uint8Array;
   #path: Session | undefined;
-  #pathLostAt: number | undefined;
+  /** Since when the share was not heard of, though the path may have been renewed meanwhile; undefined while all is well. */
+  #awaySince: number | undefined;
   #peerMtu = Infinity;
   #toldMtu = 0;
   #nextStream = 1;
@@ -118,6 +119,16 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     return this.#streams.size - 1;
   }
 
+  /** Bytes that wait for the share's acknowledgement, and those of windows beyond the usual. */
+  get memory(): { readonly out: number; readonly in: number } {
+    return { out: this.#budgets.out.used, in: this.#budgets.in.used };
+  }
+
+  /** Lanes now, those that nothing uses with them. */
+  get lanes(): number {
+    return this.#lanes.size;
+  }
+
   /** UDP flows now. */
   get flows(): number {
     return this.#flows.size;
@@ -132,7 +143,6 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     if (this.#over) return;
     this.detach();
     this.#path = session;
-    this.#pathLostAt = undefined;
     this.#unanswered = 0;
     this.#heard = false;
     this.#toldMtu = 0;
@@ -154,7 +164,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   detach(): void {
     if (this.#path === undefined) return;
     this.#path = undefined;
-    this.#pathLostAt = this.now();
+    this.#awaySince ??= this.now();
     const lanes = [...this.#lanes];
     this.#lanes.clear();
     this.#idle = [];
@@ -169,6 +179,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   connect(target: LinkTarget, local: TcpEnd, opened?: () => Promise<void> | void): Promise<StreamEnd> {
     return new Promise((resolve) => {
       const refuse = (code: LinkErrorCode) => resolve({ code, bytesOut: 0, bytesIn: 0, resumed: 0 });
+      const impossible = targetError(target);
       const begin = () => {
         const startedAt = this.now();
         const stream = this.#newStream(this.#nextStream++, target, opened);
@@ -179,7 +190,8 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
         stream.startLocal(local);
         this.#findLane(stream);
       };
-      if (this.#over) refuse("link-closed");
+      if (impossible !== undefined) refuse(impossible);
+      else if (this.#over) refuse("link-closed");
       else if (this.#streams.size <= LINK_STREAMS_MAX) begin();
       else if (this.#waiting.length < LINK_WAITING_MAX) {
         this.#waiting.push({ begin, refuse: () => refuse("link-closed") });
@@ -192,7 +204,11 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     receive: (payload: Uint8Array) => void,
     closed: (code: LinkErrorCode | undefined) => void,
   ): UdpFlow {
-    return this.#flows.open(target, receive, closed);
+    const impossible = this.#over ? "link-closed" : targetError(target);
+    if (impossible === undefined) return this.#flows.open(target, receive, closed);
+    let open = true;
+    this.#effects.later(0, () => open && closed(impossible));
+    return { send: () => {}, close: () => void (open = false) };
   }
 
   /** Asks to be told of the ports that the share listens on, or no more. */
@@ -209,7 +225,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   tick(): void {
     if (this.#over) return;
     const now = this.now();
-    if (this.#pathLostAt !== undefined && now - this.#pathLostAt > this.#resumeWindowMs) {
+    if (this.#awaySince !== undefined && now - this.#awaySince > this.#resumeWindowMs) {
       return this.#end(
         new LinkError("resume-expired", "There was no way to the share for too long: its connections are closed.", {
           hint: "Allow longer breaks on both sides with --resume-window.",
@@ -218,6 +234,8 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     }
     for (const stream of [...this.#streams.values()]) stream.tick();
     this.#flows.tick();
+    // What has waited for a lane until now is stale.
+    this.#large.clear();
     const idle = this.#idle.findIndex(({ since }) => since > now - LINK_IDLE_LANE_MS);
     for (const { lane } of this.#idle.splice(0, idle === -1 ? this.#idle.length : idle)) {
       this.#lanes.delete(lane);
@@ -240,7 +258,9 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   #watchLanes(): void {
     for (const stream of this.#streams.values()) {
       const { lane } = stream;
-      if (lane === undefined || !stream.core.isWaiting || ++stream.silent <= LINK_SILENT_TICKS) continue;
+      if (lane === undefined || !stream.core.isWaiting || ++stream.silent <= stream.patience) continue;
+      // It may only be slow: what is sent once more must not make it slower and slower.
+      stream.patience *= 2;
       lane.close();
       this.gone(lane);
     }
@@ -251,11 +271,18 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     this.#effects.pathFailed();
   }
 
-  /** Ends the link: tells the share, then breaks what is still open. */
-  close(message: string): void {
+  /**
+   * Ends the link: tells the share, and breaks what is still open. Resolves once the share has heard it; where it does
+   * not, that is for the caller to stop waiting for.
+   */
+  async close(message: string): Promise<void> {
     if (this.#over) return;
     this.#control.send({ t: "bye", message });
+    const lane = this.#streams.get(0)?.lane;
+    const heard = lane?.finish();
+    if (lane !== undefined) this.#lanes.delete(lane);
     this.#end(new LinkError("link-closed", message));
+    await heard;
   }
 
   /** Ends the link without telling the share. */
@@ -266,12 +293,15 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   record(lane: Lane, raw: RawRecord): void {
     const cargo = this.#lanes.get(lane);
     if (cargo instanceof LinkStream && raw.type !== RecordType.NO_LINK) {
-      cargo.receive(raw);
+      if (!cargo.receive(raw)) return;
       this.#heard = true;
+      this.#awaySince = undefined;
       return;
     }
     if (cargo === "datagrams" && raw.type === RecordType.DATAGRAM) {
-      return this.#flows.receive(this.#sealer.openRecord(raw));
+      const message = this.#sealer.openRecord(raw);
+      if (message !== undefined) this.#flows.receive(message);
+      return;
     }
     // The one record that anybody can make: it is believed as long as the share has not been heard of on this path.
     if (raw.type === RecordType.NO_LINK && !this.#heard) return this.#effects.unknown();
@@ -346,6 +376,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
       return this.#large.release(lane);
     }
     cargo.lane = lane;
+    cargo.laneSince = this.now();
     if (header.op === "open") cargo.core.attachFresh();
     else cargo.resumed++;
   }
@@ -367,6 +398,8 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   #retry(stream: LinkStream): void {
     const path = this.#path;
     if (path === undefined || stream.core.isOver) return;
+    // A lane that lived counts from anew, not one that was let through for a word or two.
+    if (this.now() - stream.laneSince > LINK_LANE_RETRY_MAX_MS) stream.failures = 0;
     stream.failures++;
     if (stream.failures > LINK_LANE_FAILURES_MAX) {
       return this.#giveUpPath();
@@ -457,6 +490,12 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     this.#lanes.clear();
     this.#effects.over(error);
   }
+}
+
+/** Why nobody can connect there; undefined for a target that the share will understand. */
+function targetError({ host, port }: LinkTarget): LinkErrorCode | undefined {
+  if (!isHost(host)) return "name-unknown";
+  return Number.isInteger(port) && port > 0 && port < 65_536 ? undefined : "connection-refused";
 }
 
 function endOf(code: LinkErrorCode | undefined): LinkError {

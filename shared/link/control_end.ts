@@ -6,6 +6,10 @@ export class ControlEnd implements TcpEnd {
   readonly #receive: (message: LinkMessage) => void;
   readonly #decoder = new LinkMessageDecoder();
   #listener: TcpListener | undefined;
+  /** More waits for the peer's acknowledgement than the stream may keep. */
+  #held = false;
+  /** What waits until then: the newest of each kind, so that a peer who never acknowledges costs no more. */
+  readonly #pending = new Map<LinkMessage["t"], LinkMessage>();
 
   constructor(receive: (message: LinkMessage) => void) {
     this.#receive = receive;
@@ -13,7 +17,8 @@ export class ControlEnd implements TcpEnd {
 
   /** Sends a message, on whatever lane there is or will be. */
   send(message: LinkMessage): void {
-    this.#listener?.data(encodeLinkMessage(message));
+    if (this.#held) this.#pending.set(message.t, message);
+    else this.#listener?.data(encodeLinkMessage(message));
   }
 
   start(listener: TcpListener): void {
@@ -27,8 +32,19 @@ export class ControlEnd implements TcpEnd {
     return true;
   }
 
-  pause(): void {}
-  resume(): void {}
+  pause(): void {
+    this.#held = true;
+  }
+
+  resume(): void {
+    this.#held = false;
+    for (const [kind, message] of this.#pending) {
+      if (this.#held) return;
+      this.#pending.delete(kind);
+      this.send(message);
+    }
+  }
+
   end(): void {}
   reset(): void {}
   close(): void {}

@@ -115,25 +115,26 @@ export class DatagramSealer {
     record[3] = length;
     record.set(bytes, 4);
     try {
-      return this.#open(rawRecord(record, 0, record.length));
+      const raw = rawRecord(record, 0, record.length);
+      const payload = openRecord(this.#keys.receive, raw);
+      // The counter counts only once it is known to be the peer's.
+      if (payload === undefined || !this.#window.accept(raw.number)) return undefined;
+      return decodeFlowMessage(payload);
     } catch (error) {
       if (error instanceof ProtocolError) return undefined;
       throw error;
     }
   }
 
-  /** What a DATAGRAM record brought; @throws {LinkError | ProtocolError} also when it is repeated */
-  openRecord(raw: RawRecord): FlowMessage {
-    const message = this.#open(raw);
-    if (message === undefined) throw new LinkError("tampered", "A datagram is not what the far side sent.");
-    return message;
-  }
-
-  #open(raw: RawRecord): FlowMessage | undefined {
+  /**
+   * What a DATAGRAM record brought; undefined when it is repeated or late, as it may be on a lane that is slower than the
+   * path's own datagrams.
+   * @throws {LinkError} `tampered`, {ProtocolError}
+   */
+  openRecord(raw: RawRecord): FlowMessage | undefined {
     const payload = openRecord(this.#keys.receive, raw);
-    // The counter counts only once it is known to be the peer's.
-    if (payload === undefined || !this.#window.accept(raw.number)) return undefined;
-    return decodeFlowMessage(payload);
+    if (payload === undefined) throw new LinkError("tampered", "A datagram is not what the far side sent.");
+    return this.#window.accept(raw.number) ? decodeFlowMessage(payload) : undefined;
   }
 }
 

@@ -93,7 +93,8 @@ export class OwnFlows {
 }
 
 interface ServedFlow {
-  readonly flow: UdpFlow;
+  /** Undefined while it is being opened: it may be refused at once. */
+  flow: UdpFlow | undefined;
   usedAt: number;
 }
 
@@ -118,9 +119,7 @@ export class ServedFlows {
   receive(message: FlowMessage): void {
     const id = message.flow;
     if (message.kind === "closed") {
-      this.#flows.get(id)?.flow.close();
-      this.#flows.delete(id);
-      return;
+      return this.#drop(id);
     }
     let served = this.#flows.get(id);
     if (served === undefined) {
@@ -128,7 +127,7 @@ export class ServedFlows {
       served = this.#open(id, message.target);
     }
     served.usedAt = this.#now();
-    served.flow.send(message.payload);
+    served.flow?.send(message.payload);
   }
 
   /** Ends what is idle. */
@@ -144,22 +143,24 @@ export class ServedFlows {
 
   #open(id: number, target: LinkTarget): ServedFlow {
     if (this.#flows.size >= LINK_FLOWS_MAX) this.#drop(longestIdle(this.#flows));
-    const flow = this.#reach.openFlow(target, (payload) => {
-      const served = this.#flows.get(id);
-      if (served === undefined || payload.length > LINK_DATAGRAM_MAX_BYTES) return;
+    const served: ServedFlow = { flow: undefined, usedAt: this.#now() };
+    this.#flows.set(id, served);
+    served.flow = this.#reach.openFlow(target, (payload) => {
+      if (this.#flows.get(id) !== served || payload.length > LINK_DATAGRAM_MAX_BYTES) return;
       served.usedAt = this.#now();
       this.#send({ kind: "data", flow: id, payload });
     }, (code) => {
-      if (this.#flows.delete(id)) this.#send({ kind: "closed", flow: id, code });
+      if (this.#flows.get(id) !== served) return;
+      this.#flows.delete(id);
+      this.#send({ kind: "closed", flow: id, code });
     });
-    const served = { flow, usedAt: this.#now() };
-    this.#flows.set(id, served);
     return served;
   }
 
   #drop(id: number): void {
-    this.#flows.get(id)?.flow.close();
+    const served = this.#flows.get(id);
     this.#flows.delete(id);
+    served?.flow?.close();
   }
 }
 

@@ -21,15 +21,17 @@ export class Incoming {
   #window = LINK_STREAM_WINDOW_BYTES;
   #limit = LINK_STREAM_WINDOW_BYTES;
   #dropped = false;
-  /** What the last acknowledgement said, of consumption and of receipt, and when it was due. */
+  /** What the last acknowledgement said, of consumption and of receipt. */
   #ackedConsumed = 0;
   #ackedReceived = 0;
-  #ackedAt: number;
+  /** From when on, and from which offset, it is measured how quickly the window is used. */
+  #measuredAt: number;
+  #measuredFrom = 0;
 
   constructor(budget: Budget, now: () => number) {
     this.#budget = budget;
     this.#now = now;
-    this.#ackedAt = now();
+    this.#measuredAt = now();
   }
 
   /** True once the peer's END has come. */
@@ -81,13 +83,7 @@ export class Incoming {
 
   /** What to tell the peer now. */
   ack(): Ack {
-    const now = this.#now();
-    if (
-      !this.#dropped && now - this.#ackedAt < LINK_WINDOW_GROW_MS &&
-      this.#consumed - this.#ackedConsumed >= this.#window / 2 &&
-      this.#window < LINK_STREAM_WINDOW_MAX_BYTES && this.#budget.take(this.#window)
-    ) this.#window *= 2;
-    this.#ackedAt = now;
+    this.#measure();
     this.#ackedConsumed = this.#consumed;
     this.#ackedReceived = this.#count();
     this.#limit = Math.max(this.#limit, this.#consumed + this.#window);
@@ -99,6 +95,17 @@ export class Incoming {
     this.#dropped = true;
     this.#budget.give(this.#window - LINK_STREAM_WINDOW_BYTES);
     this.#window = LINK_STREAM_WINDOW_BYTES;
+  }
+
+  /** Doubles the window when half of it was used quickly. */
+  #measure(): void {
+    const now = this.#now();
+    const quick = now - this.#measuredAt < LINK_WINDOW_GROW_MS;
+    if (quick && this.#consumed - this.#measuredFrom < this.#window / 2) return;
+    this.#measuredAt = now;
+    this.#measuredFrom = this.#consumed;
+    if (!quick || this.#dropped || this.#window >= LINK_STREAM_WINDOW_MAX_BYTES) return;
+    if (this.#budget.take(this.#window)) this.#window *= 2;
   }
 
   #count(): number {

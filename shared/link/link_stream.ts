@@ -1,5 +1,6 @@
 import { errorCode, LinkError, type LinkErrorCode } from "../errors.ts";
-import { LOCAL_LINGER_MS } from "../limits.ts";
+import { LINK_SILENT_TICKS, LINK_SMALL_PIECE_BYTES } from "../limits.ts";
+import { Backlog } from "./backlog.ts";
 import type { LinkTarget, StreamEnd, TcpEnd, TcpListener } from "./ends.ts";
 import type { LinkRole, Pair } from "./keys.ts";
 import type { Lane } from "./lane.ts";
@@ -24,11 +25,15 @@ export class LinkStream implements StreamEffects, TcpListener {
   readonly ended: Promise<StreamEnd>;
   /** How often it was moved to another lane. */
   resumed = 0;
-  /** Lanes in a row that broke before the peer said anything. */
+  /** Lanes in a row that broke soon. */
   failures = 0;
-  /** Ticks since the peer said something while it owed an answer. */
+  /** Ticks since the peer said something while it owed an answer, and how many of them are too many. */
   silent = 0;
+  patience = LINK_SILENT_TICKS;
   lane: Lane | undefined;
+  /** When it was put on its last lane, and the number of that (shared side only). */
+  laneSince = -Infinity;
+  laneNumber = -1;
   readonly #host: StreamHost;
   readonly #onOpened: (() => Promise<void> | void) | undefined;
   #resolve!: (end: StreamEnd) => void;
@@ -36,14 +41,14 @@ export class LinkStream implements StreamEffects, TcpListener {
   /** Bytes for the local end may be written: it is there, and who waits for `opened` has been told. */
   #writable = false;
   #opened = false;
+  /** The local end has more than enough to take. */
+  #heldBack = false;
   /** Received and not handed on yet. */
-  #queue: Uint8Array[] = [];
+  #backlog = new Backlog();
   #endReceived = false;
   #endWritten = false;
   #wireOver = false;
   #settled = false;
-  /** When the local end took something last, as far as it matters: since the wire is over. */
-  #takenAt = 0;
 
   /** @param onOpened what to do before the first byte of the far side reaches the local end (connecting side only) */
   constructor(
@@ -90,14 +95,15 @@ export class LinkStream implements StreamEffects, TcpListener {
     }
   }
 
-  /** A record on its lane. */
-  receive(raw: RawRecord): void {
-    this.failures = 0;
+  /** A record on its lane. False when it is not the peer's, or breaks the rules. */
+  receive(raw: RawRecord): boolean {
     this.silent = 0;
     try {
       this.core.record(raw);
+      return true;
     } catch (error) {
       this.refuse(error instanceof LinkError ? error.code : "tampered");
+      return false;
     }
   }
 
@@ -110,7 +116,6 @@ export class LinkStream implements StreamEffects, TcpListener {
   /** Every LINK_TICK_MS. */
   tick(): void {
     this.core.tick();
-    if (this.#wireOver && !this.#settled && this.now() - this.#takenAt > LOCAL_LINGER_MS) this.broken();
   }
 
   /** The link is over: what the local end has not taken yet it may take in its own time. */
@@ -130,7 +135,10 @@ export class LinkStream implements StreamEffects, TcpListener {
     this.core.end();
   }
 
-  drain(): void {}
+  drain(): void {
+    this.#heldBack = false;
+    this.#flush();
+  }
 
   // --- What the core does ---
 
@@ -143,8 +151,12 @@ export class LinkStream implements StreamEffects, TcpListener {
   }
 
   deliver(bytes: Uint8Array): void {
-    if (this.#writable) this.#write(bytes);
-    else this.#queue.push(bytes);
+    if (this.#writable && (!this.#heldBack || bytes.length >= LINK_SMALL_PIECE_BYTES)) {
+      this.#flush();
+      this.#write(bytes);
+    } else {
+      this.#backlog.push(bytes);
+    }
   }
 
   deliverEnd(): void {
@@ -156,7 +168,7 @@ export class LinkStream implements StreamEffects, TcpListener {
   broken(code: LinkErrorCode = "reset"): void {
     if (this.#settled) return;
     this.core.reset(code);
-    this.#queue = [];
+    this.#backlog.take();
     // A connecting side that was never told of success answers for itself.
     if (this.#opened) this.#local?.reset();
     this.#settle(code);
@@ -176,7 +188,6 @@ export class LinkStream implements StreamEffects, TcpListener {
 
   over(inStep: boolean): void {
     this.#wireOver = true;
-    this.#takenAt = this.now();
     this.#host.wireOver(this, inStep);
     if (this.#settled) return this.#host.finished(this);
     // Said to be complete, but never to have begun.
@@ -187,22 +198,25 @@ export class LinkStream implements StreamEffects, TcpListener {
   #open(): void {
     if (this.#settled) return;
     this.#writable = true;
-    for (const bytes of this.#queue.splice(0)) this.#write(bytes);
+    this.#flush();
     this.#writeEnd();
   }
 
+  #flush(): void {
+    for (const bytes of this.#backlog.take()) this.#write(bytes);
+  }
+
   #write(bytes: Uint8Array): void {
-    this.#local!.write(bytes, () => {
+    this.#heldBack = !this.#local!.write(bytes, () => {
       this.core.consumed(bytes.length);
-      if (!this.#wireOver) return;
-      this.#takenAt = this.now();
-      this.#finish();
+      if (this.#wireOver) this.#finish();
     });
   }
 
   #writeEnd(): void {
     if (!this.#endReceived || !this.#writable || this.#endWritten) return;
     this.#endWritten = true;
+    this.#flush();
     this.#local!.end();
     this.#finish();
   }

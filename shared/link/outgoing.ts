@@ -1,5 +1,5 @@
 import { LinkError } from "../errors.ts";
-import { LINK_RECORD_MAX_BYTES, LINK_STREAM_WINDOW_BYTES } from "../limits.ts";
+import { LINK_RECORD_COST_BYTES, LINK_RECORD_MAX_BYTES, LINK_STREAM_WINDOW_BYTES } from "../limits.ts";
 import type { Budget } from "./budget.ts";
 import { type Ack, RecordType, sealRecord } from "./record.ts";
 
@@ -22,6 +22,8 @@ export class Outgoing {
   #kept: Kept[] = [];
   /** Index of the first record in #kept that is still needed. */
   #first = 0;
+  /** What they cost. */
+  #cost = 0;
   #next = 0;
   #acked = 0;
   #limit = LINK_STREAM_WINDOW_BYTES;
@@ -108,7 +110,7 @@ export class Outgoing {
     if (received > this.#acked) this.#acked = received;
     if (limit > this.#limit) this.#limit = limit;
     while (this.#first < this.#kept.length && this.#kept[this.#first]!.end <= this.#acked) {
-      this.#budget.give(this.#kept[this.#first]!.record.length);
+      this.#charge(-costOf(this.#kept[this.#first]!.record));
       this.#first++;
     }
     if (this.#first > 64 && this.#first * 2 > this.#kept.length) {
@@ -125,7 +127,7 @@ export class Outgoing {
 
   /** Forgets everything. */
   drop(): void {
-    for (let i = this.#first; i < this.#kept.length; i++) this.#budget.give(this.#kept[i]!.record.length);
+    this.#charge(-this.#cost);
     this.#kept = [];
     this.#first = 0;
     this.#waiting = [];
@@ -134,14 +136,24 @@ export class Outgoing {
   }
 
   #room(): number {
-    // What every stream may always keep is not counted against the others.
-    const own = this.#acked + LINK_STREAM_WINDOW_BYTES;
-    return Math.min(this.#limit, this.#budget.exhausted ? own : Number.MAX_SAFE_INTEGER) - this.#next;
+    if (!this.#budget.exhausted) return this.#limit - this.#next;
+    // What every stream may always keep.
+    if (this.#cost >= LINK_STREAM_WINDOW_BYTES) return 0;
+    return Math.min(this.#limit, this.#acked + LINK_STREAM_WINDOW_BYTES) - this.#next;
+  }
+
+  #charge(cost: number): void {
+    this.#cost += cost;
+    this.#budget.charge(cost);
   }
 
   #keep(record: Uint8Array, end: number): void {
-    this.#budget.charge(record.length);
+    this.#charge(costOf(record));
     this.#kept.push({ end, record });
     this.#send(record);
   }
+}
+
+function costOf(record: Uint8Array): number {
+  return record.length + LINK_RECORD_COST_BYTES;
 }

@@ -1,5 +1,5 @@
 import { errorCode, LinkError, type LinkErrorCode } from "../errors.ts";
-import { LINK_BUDGET_BYTES, LINK_LANES_MAX, LINK_REPLAY_WINDOW } from "../limits.ts";
+import { LINK_BUDGET_BYTES, LINK_LANES_MAX, LINK_REPLAY_WINDOW, LINK_SILENT_TICKS } from "../limits.ts";
 import { Budget } from "./budget.ts";
 import { ControlEnd } from "./control_end.ts";
 import { asDatagram, DatagramSealer, type FlowMessage } from "./datagram.ts";
@@ -69,7 +69,11 @@ export class ShareLink implements LaneOwner, StreamHost {
   /** What was sent before there was a lane for it. */
   readonly #large = new LargeDatagrams();
   #via: Via | undefined;
+  /** The number of the lane that it came with. */
+  #viaNumber = -1;
   #unreachableSince: number | undefined;
+  /** Ticks since the other side was heard of. */
+  #silent = 0;
   #peerMtu = 0;
   #toldMtu = 0;
   #stopWatching: (() => void) | undefined;
@@ -93,6 +97,16 @@ export class ShareLink implements LaneOwner, StreamHost {
   /** Connections now. */
   get streams(): number {
     return this.#streams.size - 1;
+  }
+
+  /** Bytes that wait for the other side's acknowledgement, and those of windows beyond the usual. */
+  get memory(): { readonly out: number; readonly in: number } {
+    return { out: this.#budgets.out.used, in: this.#budgets.in.used };
+  }
+
+  /** Lanes now, those that nothing uses with them. */
+  get lanes(): number {
+    return this.#lanes.size;
   }
 
   /** Since when there is no lane; undefined while there is one. */
@@ -126,8 +140,12 @@ export class ShareLink implements LaneOwner, StreamHost {
     if (this.#unreachableSince !== undefined && this.now() - this.#unreachableSince > this.#resumeWindowMs) {
       return this.#end(new LinkError("resume-expired", "The connecting side was away for too long."));
     }
+    // It pings: lanes on which nothing comes lead nowhere, whatever the relay says.
+    if (++this.#silent > LINK_SILENT_TICKS) this.#unheard();
     for (const stream of [...this.#streams.values()]) stream.tick();
     this.#flows.tick();
+    // What has waited for a lane until now is stale; the next one asks for it again.
+    this.#large.clear();
     this.#tellMtu();
   }
 
@@ -141,9 +159,14 @@ export class ShareLink implements LaneOwner, StreamHost {
   record(lane: Lane, raw: RawRecord): void {
     if (raw.type === RecordType.LANE) return this.#beginCargo(lane, raw);
     const cargo = this.#lanes.get(lane);
-    if (cargo instanceof LinkStream) return cargo.receive(raw);
+    if (cargo instanceof LinkStream) {
+      if (cargo.receive(raw)) this.#heard();
+      return;
+    }
     if (cargo === "datagrams" && raw.type === RecordType.DATAGRAM) {
-      return this.#flows.receive(this.#sealer.openRecord(raw));
+      const message = this.#sealer.openRecord(raw);
+      if (message !== undefined) this.#flows.receive(message);
+      return;
     }
     throw new LinkError("tampered", "A record came that nobody waits for.");
   }
@@ -158,9 +181,7 @@ export class ShareLink implements LaneOwner, StreamHost {
       cargo.core.detach();
     }
     if (cargo === "datagrams") this.#large.clear();
-    if (this.#lanes.size > 0 || this.#over || this.#unreachableSince !== undefined) return;
-    this.#unreachableSince = this.now();
-    this.#effects.reachable(false);
+    if (this.#lanes.size === 0 && !this.#over) this.#unheard();
   }
 
   wireOver(stream: LinkStream): void {
@@ -179,7 +200,7 @@ export class ShareLink implements LaneOwner, StreamHost {
       throw new LinkError("tampered", "A lane does not begin as the far side began it.");
     }
     const header = decodeLaneHeader(payload);
-    this.#proven(lane);
+    this.#proven(lane, raw.number);
     if (header.op === "datagrams") {
       this.#datagramLane = lane;
       this.#lanes.set(lane, "datagrams");
@@ -197,6 +218,12 @@ export class ShareLink implements LaneOwner, StreamHost {
       return;
     }
     const before = stream.lane;
+    if (raw.number < stream.laneNumber) {
+      // It was on its way on an old path while the connecting side had moved on.
+      this.#lanes.delete(lane);
+      return lane.close();
+    }
+    stream.laneNumber = raw.number;
     if (before !== undefined) {
       this.#lanes.delete(before);
       before.close();
@@ -213,11 +240,24 @@ export class ShareLink implements LaneOwner, StreamHost {
   }
 
   /** The lane has shown that it is the peer's: from here on datagrams go the same way. */
-  #proven(lane: Lane): void {
+  #proven(lane: Lane, number: number): void {
     const via = this.#candidates.get(lane);
-    if (via === undefined) return;
     this.#candidates.delete(lane);
-    this.#via = via;
+    if (via !== undefined && number > this.#viaNumber) {
+      this.#via = via;
+      this.#viaNumber = number;
+    }
+    this.#heard();
+  }
+
+  #unheard(): void {
+    if (this.#unreachableSince !== undefined) return;
+    this.#unreachableSince = this.now();
+    this.#effects.reachable(false);
+  }
+
+  #heard(): void {
+    this.#silent = 0;
     if (this.#unreachableSince === undefined) return;
     this.#unreachableSince = undefined;
     this.#toldMtu = 0;
