@@ -4,7 +4,7 @@ import { LinkError, type LinkErrorCode } from "../../shared/errors.ts";
 import { ConnectorLink } from "../../shared/link/connector_link.ts";
 import { asDatagram } from "../../shared/link/datagram.ts";
 import type { Reach, StreamEnd } from "../../shared/link/ends.ts";
-import { LinkKeys } from "../../shared/link/keys.ts";
+import { LINK_ID_BYTES, LinkKeys } from "../../shared/link/keys.ts";
 import { Lane } from "../../shared/link/lane.ts";
 import { encodeLaneHeader, type LaneHeader } from "../../shared/link/lane_header.ts";
 import { encodeLinkMessage } from "../../shared/link/link_control.ts";
@@ -13,9 +13,22 @@ import { ShareLink } from "../../shared/link/share_link.ts";
 import { MemoryEnd } from "../../shared/link/testing/memory_end.ts";
 import { type RandomBytes, randomInt } from "../../shared/random.ts";
 import type { Session } from "../../shared/transport/transport.ts";
+import { ByteReader } from "../../shared/wire/byte_reader.ts";
+import { encodeStreamHeader } from "../../shared/wire/control.ts";
 import { someMap } from "./cbor_values.ts";
 import type { FuzzCase } from "./fuzz.ts";
-import { concat, damaged, oneIn, pick, several, someCount, someSize, streamOf } from "./inputs.ts";
+import {
+  concat,
+  damaged,
+  damagedText,
+  oneIn,
+  pick,
+  several,
+  someCount,
+  someSize,
+  someText,
+  streamOf,
+} from "./inputs.ts";
 
 const SECRET = new Uint8Array(32).fill(9);
 const STREAMS = 4;
@@ -224,6 +237,39 @@ export const linkPeers: readonly FuzzCase[] = [
       for (const end of await Promise.all(ends)) assert.ok(end.code === undefined || typeof end.code === "string");
     },
   },
+  {
+    name: "local programs that ask for anything",
+    async round(random) {
+      const effects = { now: () => 0, ended: () => {}, over: () => {} };
+      const peer = { publicKey: SECRET, fingerprint: "", settings: { resumeWindowMs: 60_000, agent: "" } };
+      const refuse = () => Promise.reject(new LinkError(pick(random, CODES), "no"));
+      const share = new ShareLink(new LinkKeys(SECRET, "share"), peer, 60_000, {
+        ...effects,
+        reach: { connect: refuse, openFlow: () => ({ send: () => {}, close: () => {} }) },
+        watchPorts: () => () => {},
+        path: () => {},
+        reachable: () => {},
+      });
+      const link = new ConnectorLink(new LinkKeys(SECRET, "connector"), 60_000, {
+        ...effects,
+        later: (_ms, action) => queueMicrotask(action),
+        ports: () => {},
+        roundTrip: () => {},
+        unknown: () => {},
+        pathFailed: () => assert.fail("one odd wish takes the path from everybody"),
+      });
+      link.attach(soundSession(share));
+      const host = oneIn(random, 2) ? someText(random, 300) : damagedText(random, "db.internal", "2001:db8::1");
+      const local = new MemoryEnd();
+      const end = link.connect({ host, port: 1 + randomInt(random, 65_535) }, local);
+      link.openFlow({ host, port: 53 }, () => {}, () => {}).send(random(someSize(random, 70_000)));
+      local.say(random(someSize(random, 2000)));
+      assert.notEqual((await end).code, undefined);
+      link.close("done");
+      share.close("done");
+      await settle();
+    },
+  },
 ];
 
 function foulSession(random: RandomBytes, foul: FoulPeer, more: () => boolean): Session {
@@ -241,6 +287,40 @@ function foulSession(random: RandomBytes, foul: FoulPeer, more: () => boolean): 
       more()
         ? Promise.resolve({ readable: streamOf(random, foul.lane()), writable: new WritableStream() })
         : Promise.reject(new LinkError("internal", "enough")),
+    acceptStream: () => Promise.resolve(undefined),
+    close: () => {},
+  };
+}
+
+/** What leads to a share without a relay between. */
+function soundSession(share: ShareLink): Session {
+  const preface = encodeStreamHeader({ k: "link" }).length + 1 + LINK_ID_BYTES;
+  const via = { channel: undefined, from: undefined, datagramMaxSize: 1200, sendDatagram: () => {} };
+  return {
+    transport: "memory",
+    remoteAddress: undefined,
+    datagrams: {
+      maxSize: 1200,
+      send: (bytes) => (share.receiveDatagram(bytes), true),
+      receive: () => Promise.resolve(undefined),
+    },
+    closed: new Promise(() => {}),
+    openStream: () => {
+      const [there, back] = [
+        new TransformStream<Uint8Array, Uint8Array>(),
+        new TransformStream<Uint8Array, Uint8Array>(),
+      ];
+      void (async () => {
+        const bytes = new ByteReader(there.readable);
+        await bytes.need(preface);
+        bytes.take(preface);
+        const { rest, readable } = bytes.release();
+        const lane = new Lane(share, { readable, writable: back.writable }, rest);
+        if (share.adopt(lane, via)) await lane.run();
+        else lane.close();
+      })();
+      return Promise.resolve({ readable: back.readable, writable: there.writable });
+    },
     acceptStream: () => Promise.resolve(undefined),
     close: () => {},
   };
