@@ -366,6 +366,9 @@ export const KNOWN_SHARE_MAX_BYTES = 4 * KiB;
 export const PEER_TOLD_AFTER_MS = 2 * SECOND;
 /** Connections that the system holds until we take them: where they are more, Linux lets some hang for ever. */
 export const LISTEN_BACKLOG = 4096;
+/** The same warning about a connection is not repeated within this; and so many different ones are remembered. */
+export const WARNING_REPEAT_MS = 10 * SECOND;
+export const WARNINGS_REMEMBERED_MAX = 256;
 /** How long `connect` waits at its end for the share to have heard of it. */
 export const CONNECT_GOODBYE_MS = 500;
 /** `connect` waits so long for a share that is away just now before it says so and ends. */

@@ -22,6 +22,7 @@ const BY_CODE: Readonly<Record<string, number>> = {
   "name-taken": EXIT_REFUSED,
   "not-allowed": EXIT_REFUSED,
   "identity-changed": EXIT_REFUSED,
+  "refused": EXIT_REFUSED,
   "rate-limited": EXIT_REFUSED,
   "ticket-malformed": EXIT_REFUSED,
   "ticket-forged": EXIT_REFUSED,

@@ -1,4 +1,5 @@
 import { errorCode, type LinkError, type LinkErrorCode } from "../../shared/errors.ts";
+import { WARNING_REPEAT_MS, WARNINGS_REMEMBERED_MAX } from "../../shared/limits.ts";
 import type { LinkTarget } from "../../shared/link/ends.ts";
 import type { Fallback } from "../../shared/transport/connect.ts";
 import { formatBytes } from "../cli/format_bytes.ts";
@@ -28,6 +29,8 @@ export class ConnectReport {
   readonly #say: Pick<Output, "line" | "note" | "warn" | "pairs">;
   #path: Extract<PathEvent, { event: "attached" }> | undefined;
   #measured = 0;
+  /** When each warning was given. */
+  readonly #warned = new Map<string, number>();
   #ready = false;
   /** There is a link whose connections a new path can save. */
   #linked = false;
@@ -168,7 +171,16 @@ export class ConnectReport {
         ...(end.code === undefined ? {} : { code: end.code }),
       });
     }
-    if (end.code !== undefined && TOLD.has(end.code)) this.#say.warn(`${name}: ${STREAM_FAILURES[end.code]}`);
+    if (end.code !== undefined && TOLD.has(end.code)) this.#warnOnce(`${name}: ${STREAM_FAILURES[end.code]}`);
+  }
+
+  /** A browser tries again and again: the same is not said twice within a while. */
+  #warnOnce(message: string): void {
+    const now = performance.now();
+    if (now - (this.#warned.get(message) ?? -Infinity) < WARNING_REPEAT_MS) return;
+    if (this.#warned.size >= WARNINGS_REMEMBERED_MAX) this.#warned.clear();
+    this.#warned.set(message, now);
+    this.#say.warn(message);
   }
 
   #warnOfFallback({ message }: Fallback): void {
@@ -194,9 +206,13 @@ export const STREAM_FAILURES: Readonly<Record<LinkErrorCode, string>> = {
   "internal": "something went wrong inside the share's spanway.",
 };
 
-/** Those that a person should hear of although a program was told: the others are everyday. */
+/** Those that a person should hear of although a program was told: the others may be its everyday. */
 const TOLD: ReadonlySet<LinkErrorCode> = new Set<LinkErrorCode>([
   "not-allowed",
+  "connection-refused",
+  "host-unreachable",
+  "network-unreachable",
+  "timed-out",
   "name-unknown",
   "too-many-streams",
   "resume-expired",

@@ -6,7 +6,7 @@ import type { LinkTarget, StreamEnd, TcpEnd, Tunnel, UdpFlow } from "../../share
 import type { LinkPeer } from "../../shared/link/handshake.ts";
 import type { PortList } from "../../shared/link/link_control.ts";
 import type { OpenedLink } from "../../shared/link/open_link.ts";
-import { type Control, dialHandshake } from "../../shared/relay/handshake.ts";
+import { type Control, dialHandshake, within } from "../../shared/relay/handshake.ts";
 import type { Connected, Fallback } from "../../shared/transport/connect.ts";
 import type { Session } from "../../shared/transport/transport.ts";
 import { firstSuccess } from "../share/attempts.ts";
@@ -78,6 +78,8 @@ const FINAL: ReadonlySet<string> = new Set<string>([
   "ticket-forged",
   "ticket-foreign",
   "identity-changed",
+  "refused",
+  "home-unusable",
 ]);
 
 interface Path {
@@ -118,13 +120,21 @@ export class PathController implements Tunnel {
    */
   async start(signal: AbortSignal): Promise<boolean> {
     const begun = this.#effects.now();
-    const path = await this.#findPath(
-      signal,
-      (error) => errorCode(error) === "share-away" && this.#effects.now() - begun < CONNECT_AWAY_WAIT_MS,
-    );
-    if (path === undefined) return false;
-    await this.#useOrClose(path);
-    await this.#link!.confirmed;
+    const inTime = () => this.#effects.now() - begun < CONNECT_AWAY_WAIT_MS;
+    for (;;) {
+      const path = await this.#findPath(signal, (error) => errorCode(error) === "share-away" && inTime());
+      if (path === undefined) return false;
+      try {
+        await this.#useOrClose(path);
+        break;
+      } catch (error) {
+        // The edge may not have noticed yet that the share is gone.
+        if (FINAL.has(errorCode(error)) || !inTime()) throw error;
+        this.#tell({ event: "waiting", code: errorCode(error), message: errorMessage(error) });
+      }
+    }
+    const confirmed = this.#link?.confirmed ?? Promise.reject(new LinkError("link-closed", "The link broke at once."));
+    await within(HANDSHAKE_TIMEOUT_MS, () => confirmed);
     return true;
   }
 

@@ -1,5 +1,6 @@
 import { type RequestHandler, serveHttpStream } from "../../shared/http/response_stream.ts";
 import { LINK_CHANNELS_MAX, SHARE_STREAMS_MAX } from "../../shared/limits.ts";
+import { HANDSHAKE_REFUSED } from "../../shared/link/frame_io.ts";
 import type { ShareLink, Via } from "../../shared/link/share_link.ts";
 import type { ShareLinks } from "../../shared/link/share_links.ts";
 import type { BidiStream, Session } from "../../shared/transport/transport.ts";
@@ -41,8 +42,10 @@ async function serveStream(
     const { ch, from } = header;
     await links.serveLane(bytes, stream, channels.via(ch, from), (link) => channels.set(ch, link));
   } else {
+    const writer = stream.writable.getWriter();
+    if (header?.k === "link") writer.write(HANDSHAKE_REFUSED).catch(() => {});
+    writer.close().catch(() => {});
     void bytes.cancel();
-    stream.writable.close().catch(() => {});
   }
 }
 

@@ -92,6 +92,8 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   /** Ticks until the next ping, and since one that was not answered. */
   #ticksToPing = 0;
   #unanswered = 0;
+  /** The share has not answered on the link yet: a lane that came before the handshake's end would be one of no link. */
+  #young = false;
   /** The share has said something on the present path. */
   #heard = false;
   #over = false;
@@ -109,7 +111,11 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     this.#preface.set(keys.linkId, header.length + 1);
     let confirm = () => {};
     this.confirmed = new Promise((resolve) => confirm = resolve);
-    const control = this.#newStream(0, CONTROL_TARGET, () => confirm());
+    const control = this.#newStream(0, CONTROL_TARGET, () => {
+      confirm();
+      this.#young = false;
+      for (const stream of this.#streams.values()) this.#findLane(stream);
+    });
     control.startLocal(this.#control);
     void control.ended.then(({ code }) => this.#end(endOf(code)));
   }
@@ -146,6 +152,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     this.#unanswered = 0;
     this.#heard = false;
     this.#toldMtu = 0;
+    this.#young = first !== undefined;
     if (first !== undefined) {
       const lane = first(this);
       this.#assign(lane, this.#streams.get(0)!);
@@ -336,7 +343,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   }
 
   #findLane(stream: LinkStream): void {
-    if (stream.lane !== undefined || stream.core.isOver) return;
+    if (stream.lane !== undefined || stream.core.isOver || (this.#young && stream.id !== 0)) return;
     const idle = this.#idle.pop();
     if (idle !== undefined) this.#assign(idle.lane, stream);
     else if (this.#path !== undefined) void this.#openLane(this.#path, stream);
@@ -436,7 +443,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   }
 
   #wantDatagramLane(): void {
-    if (this.#datagramLane !== undefined || this.#path === undefined) return;
+    if (this.#datagramLane !== undefined || this.#path === undefined || this.#young) return;
     this.#datagramLane = "opening";
     void this.#openLane(this.#path, "datagrams");
   }

@@ -17,6 +17,9 @@ export function handshakeFrame(message: Uint8Array): Uint8Array {
   return bytes;
 }
 
+/** A share's answer to a handshake that it does not want: a message without content. */
+export const HANDSHAKE_REFUSED = handshakeFrame(new Uint8Array(0));
+
 /** The next message of a handshake. @throws {TransportError} `stream-cut`, {ProtocolError} `too-large` */
 export async function readHandshakeFrame(bytes: ByteReader): Promise<Uint8Array> {
   await needBytes(bytes, 1);

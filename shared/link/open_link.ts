@@ -1,3 +1,4 @@
+import { LinkError } from "../errors.ts";
 import { HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
 import { within } from "../relay/handshake.ts";
 import type { Session } from "../transport/transport.ts";
@@ -19,7 +20,7 @@ export interface OpenedLink {
 /**
  * Sets up a link over a session with the relay: the handshake of the connecting side. `check` decides on the share's
  * identity before anything is told to it.
- * @throws what `check` throws; {LinkError} `tampered`; {TransportError} `connect-timeout`, `stream-cut`, `session-closed`;
+ * @throws what `check` throws; {LinkError} `tampered`, `refused`; {TransportError} `connect-timeout`, `stream-cut`, `session-closed`;
  * {ProtocolError}
  */
 export async function openLink(
@@ -36,7 +37,13 @@ export async function openLink(
       const handshake = new ConnectorHandshake(options);
       const header = encodeStreamHeader({ k: "link" });
       writer.write(concat(header, Uint8Array.of(PREFACE_NEW_LINK), handshakeFrame(handshake.start()))).catch(() => {});
-      const { message3, peer, secret } = await handshake.finish(await readHandshakeFrame(bytes), check);
+      const message2 = await readHandshakeFrame(bytes);
+      if (message2.length === 0) {
+        throw new LinkError("refused", "The owner of the share lets nobody connect.", {
+          hint: "Ask its owner to share again with --ports.",
+        });
+      }
+      const { message3, peer, secret } = await handshake.finish(message2, check);
       writer.write(handshakeFrame(message3)).catch(() => {});
       writer.releaseLock();
       const { rest, readable } = bytes.release();
