@@ -65,6 +65,7 @@ export class SimEnd implements TcpEnd {
   #waiting = false;
   #heldBack = false;
   #hurried = false;
+  #turn = 0;
   readonly #untaken: { readonly size: number; readonly taken: () => void }[] = [];
 
   /** @param keys of what it sends, and of what it is to receive */
@@ -134,7 +135,12 @@ export class SimEnd implements TcpEnd {
   /** Says and takes the rest without delay: the simulation comes to its end. */
   hurry(): void {
     if (this.closed || this.wasReset) return;
-    this.#hurried = true;
+    if (!this.#hurried) {
+      // What it waited for before it is not waited for any longer.
+      this.#hurried = true;
+      this.#waiting = false;
+      this.#turn++;
+    }
     for (let i = this.#untaken.length; i > 0; i--) this.#clock.later(0, () => this.#takeNext());
     this.#goOn();
   }
@@ -175,7 +181,9 @@ export class SimEnd implements TcpEnd {
   #goOn(): void {
     if (this.#waiting || this.#listener === undefined) return;
     this.#waiting = true;
+    const turn = this.#turn;
     this.#clock.later(this.#hurried ? 0 : this.#random() * this.#plan.pace, () => {
+      if (turn !== this.#turn) return;
       this.#waiting = false;
       this.#act();
     });
