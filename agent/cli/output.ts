@@ -5,7 +5,7 @@
 import { createColors } from "picocolors";
 import { errorCode, errorMessage, SpanwayError } from "../../shared/errors.ts";
 import { OUTPUT_END_TIMEOUT_MS } from "../../shared/limits.ts";
-import { jsonLine, printable } from "./printable.ts";
+import { jsonLine, printable, printableLine } from "./printable.ts";
 import { requestLine, type RequestLog } from "./request_line.ts";
 import { type StreamName, Writer } from "./writer.ts";
 
@@ -50,12 +50,15 @@ export class Output {
     if (this.json) this.#writer.write("stdout", `${jsonLine({ event: name, ...fields })}\n`);
   }
 
-  /** Human text, our own words only: it is written as it is. */
+  /**
+   * One line for people. Everything in it that could steer a terminal is escaped, but colours: strangers' words in a
+   * painted line go through `printable` before.
+   */
   line(text = ""): void {
-    this.#writer.write(this.#human, `${text}\n`);
+    this.#writer.write(this.#human, `${this.#safe(text)}\n`);
   }
 
-  /** A remark that `--quiet` leaves out. Our own words only. */
+  /** A remark that `--quiet` leaves out. Escaped as a line is. */
   note(text: string): void {
     if (!this.quiet) this.line(this.colors.dim(text));
   }
@@ -85,12 +88,12 @@ export class Output {
   }
 
   /**
-   * One line of very many: as an event with `--json`, else as `text`, our own words only. Left out with `--quiet`, and when
-   * the reader is too slow.
+   * One line of very many: as an event with `--json`, else as `text`, escaped as a line is. Left out with `--quiet`, and
+   * when the reader is too slow.
    */
   record(name: string, fields: Readonly<Record<string, unknown>>, text: () => string): void {
     if (this.quiet) return;
-    const line = this.json ? jsonLine({ event: name, ...fields }) : text();
+    const line = this.json ? jsonLine({ event: name, ...fields }) : this.#safe(text());
     this.#writer.write("stdout", `${line}\n`, true);
   }
 
@@ -126,6 +129,10 @@ export class Output {
   /** Waits until all is written, for a bounded time. */
   flush(): Promise<void> {
     return this.#writer.flush(OUTPUT_END_TIMEOUT_MS);
+  }
+
+  #safe(text: string): string {
+    return printableLine(text, this.colors.isColorSupported);
   }
 
   #problem(prefix: string, message: string, hint: string | undefined): void {

@@ -10,6 +10,17 @@ export function printable(text: string): string {
   return UNPRINTABLE.test(text) ? text.replace(UNPRINTABLE_ALL, escapeChar) : text;
 }
 
+// A colour or another single rendition, as those of picocolors.
+// deno-lint-ignore no-control-regex -- control characters are what this is about
+const PAINT = /(\x1b\[\d{1,2}m)/;
+
+/** One painted line of ours: as {@link printable}, but with `colors` what only paints stays. */
+export function printableLine(text: string, colors: boolean): string {
+  if (!UNPRINTABLE.test(text)) return text;
+  if (!colors) return printable(text);
+  return text.split(PAINT).map((part, index) => index % 2 === 1 ? part : printable(part)).join("");
+}
+
 function escapeChar(char: string): string {
   const code = char.charCodeAt(0);
   return code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;

@@ -53,7 +53,7 @@ async function parseAndRun(argv: readonly string[], output: Output, interrupts: 
       getErrHelpWidth: () => Math.min(process.stdout.columns || 100, 110),
     });
   }
-  const showHelp = () => output.line(help.join("").trimEnd());
+  const showHelp = () => help.join("").trimEnd().split("\n").forEach((line) => output.line(line));
   try {
     await program.parseAsync(argv, { from: "user" });
     return code;

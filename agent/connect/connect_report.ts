@@ -4,6 +4,7 @@ import type { LinkTarget } from "../../shared/link/ends.ts";
 import type { Fallback } from "../../shared/transport/connect.ts";
 import { formatBytes } from "../cli/format_bytes.ts";
 import type { Output, Pair } from "../cli/output.ts";
+import { printable } from "../cli/printable.ts";
 import { hostPort } from "../target/target.ts";
 import type { PathEvent } from "./path_controller.ts";
 
@@ -100,7 +101,7 @@ export class ConnectReport {
         return;
       case "waiting":
         if (this.#ready) output.event("path", { state: "waiting", code: event.code, message: event.message });
-        this.#say.note(`${event.message} Trying again.`);
+        this.#say.note(`${printable(event.message)} Trying again.`);
         return;
       case "broken":
         return this.#broken(event.error);
@@ -125,7 +126,7 @@ export class ConnectReport {
     });
     const count = `${this.#streams} connection${this.#streams === 1 ? "" : "s"}`;
     this.#say.line(
-      `Disconnected from ${this.#name}; ${count}, ${formatBytes(this.#bytesIn)} in, ${
+      `Disconnected from ${printable(this.#name)}; ${count}, ${formatBytes(this.#bytesIn)} in, ${
         formatBytes(this.#bytesOut)
       } out.`,
     );
@@ -221,7 +222,7 @@ const TOLD: ReadonlySet<LinkErrorCode> = new Set<LinkErrorCode>([
 ]);
 
 function pathText({ transport, edge }: Extract<PathEvent, { event: "attached" }>): string {
-  return `${transport === "h3" ? "QUIC" : "WebSocket"} through the relay in ${edge.region}`;
+  return `${transport === "h3" ? "QUIC" : "WebSocket"} through the relay in ${printable(edge.region)}`;
 }
 
 function targetText(target: LinkTarget, name: string): string {

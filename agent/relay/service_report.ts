@@ -1,5 +1,6 @@
 import { EARLY_EVENTS_MAX } from "../../shared/limits.ts";
 import type { Output } from "../cli/output.ts";
+import { printable } from "../cli/printable.ts";
 import type { ServiceEvent } from "./service.ts";
 
 /** Says what happens in a service, to people and to programs, from the moment on that it was said to be ready. */
@@ -30,25 +31,31 @@ export class ServiceReport {
         const { name, session } = event.share;
         const from = session.remoteAddress ?? "unknown";
         output.event("attached", { name, transport: session.transport, from, shares: event.shares });
-        if (!output.quiet) output.line(`  ${output.colors.green("+")} ${name}  ${output.colors.dim(via(session))}`);
+        if (!output.quiet) {
+          output.line(`  ${output.colors.green("+")} ${printable(name)}  ${output.colors.dim(via(session))}`);
+        }
         return;
       }
       case "detached":
         output.event("detached", { name: event.share.name, reason: event.reason, shares: event.shares });
-        if (!output.quiet) output.line(`  ${output.colors.dim("-")} ${event.share.name}  ${output.colors.dim("left")}`);
+        if (!output.quiet) {
+          output.line(`  ${output.colors.dim("-")} ${printable(event.share.name)}  ${output.colors.dim("left")}`);
+        }
         return;
       case "connected": {
         const { name, session, fingerprint } = event.connector;
         const from = session.remoteAddress ?? "unknown";
         const { connectors, lanes } = event;
         output.event("connected", { name, fingerprint, transport: session.transport, from, connectors, lanes });
-        if (!output.quiet) output.line(`  ${output.colors.green(">")} ${name}  ${output.colors.dim(via(session))}`);
+        if (!output.quiet) {
+          output.line(`  ${output.colors.green(">")} ${printable(name)}  ${output.colors.dim(via(session))}`);
+        }
         return;
       }
       case "disconnected": {
         const { connector: { name, fingerprint }, reason, connectors, lanes } = event;
         output.event("disconnected", { name, fingerprint, reason, connectors, lanes });
-        if (!output.quiet) output.line(`  ${output.colors.dim("<")} ${name}  ${output.colors.dim("left")}`);
+        if (!output.quiet) output.line(`  ${output.colors.dim("<")} ${printable(name)}  ${output.colors.dim("left")}`);
         return;
       }
       case "refused":
@@ -73,7 +80,9 @@ export class ServiceReport {
 }
 
 function via(session: { readonly transport: string; readonly remoteAddress: string | undefined }): string {
-  return `${session.transport === "h3" ? "WebTransport" : "WebSocket"} from ${session.remoteAddress ?? "unknown"}`;
+  return `${session.transport === "h3" ? "WebTransport" : "WebSocket"} from ${
+    printable(session.remoteAddress ?? "unknown")
+  }`;
 }
 
 function withProblem(problem: string | undefined): { problem?: string } {

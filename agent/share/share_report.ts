@@ -1,6 +1,7 @@
 import { formatDuration } from "../cli/duration.ts";
 import type { ShareOptions } from "../cli/options.ts";
 import type { Output, Pair } from "../cli/output.ts";
+import { printable } from "../cli/printable.ts";
 import type { OpenTarget } from "../target/open_target.ts";
 import type { Fallback } from "../../shared/transport/connect.ts";
 import { hostPort } from "../target/target.ts";
@@ -42,7 +43,7 @@ export class ShareReport implements PeerReport {
         return;
       case "attached":
         if (!this.#ready) this.#announce(event.registration, event.edge.id);
-        else output.line(output.colors.green(`Back on the air: ${event.registration.url}`));
+        else output.line(output.colors.green(`Back on the air: ${printable(event.registration.url)}`));
         output.event("path", {
           state: "attached",
           transport: event.transport,
