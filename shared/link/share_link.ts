@@ -6,7 +6,7 @@ import { asDatagram, DatagramSealer, type FlowMessage } from "./datagram.ts";
 import type { LinkTarget, Reach, StreamEnd } from "./ends.ts";
 import { ServedFlows } from "./flows.ts";
 import type { LinkPeer } from "./handshake.ts";
-import type { LinkKeys } from "./keys.ts";
+import type { LinkKeys, Pair } from "./keys.ts";
 import { LargeDatagrams } from "./large_datagrams.ts";
 import type { Lane, LaneOwner } from "./lane.ts";
 import { decodeLaneHeader } from "./lane_header.ts";
@@ -14,6 +14,7 @@ import { byeError, type LinkMessage, type PathInfo, type PortList } from "./link
 import { LinkStream, type StreamHost } from "./link_stream.ts";
 import { openRecord, type RawRecord, RecordType, sealRecord } from "./record.ts";
 import { ReplayWindow } from "./replay_window.ts";
+import { encodeResetCode } from "./reset_code.ts";
 
 /** Where a link's lanes and datagrams come from now. */
 export interface Via {
@@ -44,8 +45,13 @@ export interface ShareLinkEffects {
   over(error: LinkError): void;
 }
 
+/** A connection that was refused for want of room: only its lane remembers it. */
+interface Refused {
+  readonly keys: Pair;
+}
+
 /** What a lane carries now. */
-type Cargo = LinkStream | "datagrams" | "nothing";
+type Cargo = LinkStream | Refused | "datagrams" | "nothing";
 
 const CONTROL_TARGET: LinkTarget = { host: "", port: 0 };
 
@@ -168,6 +174,7 @@ export class ShareLink implements LaneOwner, StreamHost {
       if (message !== undefined) this.#flows.receive(message);
       return;
     }
+    if (typeof cargo === "object") return this.#refusedRecord(lane, cargo, raw);
     throw new LinkError("tampered", "A record came that nobody waits for.");
   }
 
@@ -212,7 +219,10 @@ export class ShareLink implements LaneOwner, StreamHost {
     if (header.op === "open" && !fresh && header.id !== 0) {
       throw new LinkError("tampered", "A connection was opened twice.");
     }
-    if (stream === undefined && fresh) stream = this.#newStream(header.id, header.target);
+    if (stream === undefined && fresh) {
+      if (this.#streams.size >= LINK_LANES_MAX) return this.#refuse(lane, header.id, header.target);
+      stream = this.#newStream(header.id, header.target);
+    }
     if (stream === undefined || stream.core.isOver) {
       lane.write(sealRecord(this.#keys.stream(header.id).send, RecordType.DONE, 0));
       return;
@@ -273,15 +283,32 @@ export class ShareLink implements LaneOwner, StreamHost {
       aborter.abort();
       this.#effects.ended(target, end, startedAt);
     });
-    if (this.#streams.size > LINK_LANES_MAX) {
-      stream.refuse("too-many-streams");
-    } else {
-      this.#effects.reach.connect(target, aborter.signal).then(
-        (local) => stream.connected(local),
-        (error) => stream.refuse(error instanceof LinkError ? error.code : reachCode(error)),
-      );
-    }
+    this.#effects.reach.connect(target, aborter.signal).then(
+      (local) => stream.connected(local),
+      (error) => stream.refuse(error instanceof LinkError ? error.code : reachCode(error)),
+    );
     return stream;
+  }
+
+  /**
+   * Says no without making a stream: those that wait for a last word which never comes would be without number. Should
+   * the lane break first, the connecting side hears on the next that the connection is over.
+   */
+  #refuse(lane: Lane, id: number, target: LinkTarget): void {
+    const keys = this.#keys.stream(id);
+    this.#lanes.set(lane, { keys });
+    lane.write(sealRecord(keys.send, RecordType.RESET, 0, Uint8Array.of(encodeResetCode("too-many-streams"))));
+    this.#effects.ended(target, { code: "too-many-streams", bytesOut: 0, bytesIn: 0, resumed: 0 }, this.now());
+  }
+
+  /** On the lane of a connection that was refused: only its last word matters. */
+  #refusedRecord(lane: Lane, { keys }: Refused, raw: RawRecord): void {
+    if (raw.type !== RecordType.RESET) return;
+    if (openRecord(keys.receive, raw) === undefined) {
+      throw new LinkError("tampered", "A record is not what the far side sent.");
+    }
+    this.#lanes.set(lane, "nothing");
+    lane.write(sealRecord(keys.send, RecordType.DONE, 0));
   }
 
   #sendFlow(message: FlowMessage): void {
