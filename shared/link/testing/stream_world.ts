@@ -150,6 +150,7 @@ export class StreamWorld {
 
   /** The link is over on both sides. */
   fail(code: LinkErrorCode): void {
+    for (const lane of [...this.#live]) lane.break("far");
     this.losePath();
     for (const streams of [this.nearStreams, this.farStreams]) {
       for (const stream of [...streams.values()]) {
