@@ -432,6 +432,11 @@ export const SOCKS_AUTH_MAX_BYTES = 255;
 /** The file they stand in. */
 export const SOCKS_AUTH_FILE_MAX_BYTES = 1 * KiB;
 
+/** Listeners of --map in all: a share lists 4,000 ports if it likes, and each is a descriptor here. */
+export const PORT_MAP_MAX = 512;
+/** From one change of what --map mirrors to the next. Ports that come and go in between are not seen. */
+export const PORT_MAP_PACE_MS = 1000;
+
 // --- What a share lets in --------------------------------------------------------------------------------------------
 
 /** A connection that a peer asked for must stand by then, the lookup of its name included. */

@@ -1,5 +1,6 @@
 /** All that `spanway connect` opens on this machine: SOCKS5, forwards, mirrored ports, or standard input and output. */
 import type { LinkErrorCode } from "../../shared/errors.ts";
+import { PORT_MAP_MAX } from "../../shared/limits.ts";
 import type { StreamEnd, Tunnel } from "../../shared/link/ends.ts";
 import type { PortList } from "../../shared/link/link_control.ts";
 import type { ConnectOptions, Forward } from "../cli/options.ts";
@@ -110,17 +111,24 @@ function suffixed({ protocol }: Forward, address: string): string {
 }
 
 /** Says which ports came and went. */
-function tellChange({ opened, closed, failed }: PortMapChange, ip: string, output: FrontHooks["output"]): void {
+function tellChange({ opened, closed, failed, left }: PortMapChange, ip: string, output: FrontHooks["output"]): void {
   output.event("map", {
     ip,
     opened,
     closed,
     failed: failed.map(({ protocol, port, error }) => ({ protocol, port, code: error.code })),
+    ...(left === 0 ? {} : { left }),
   });
   const came = portsText(opened);
   const went = portsText(closed);
   if (came !== "") output.line(`${ip}: ports ${came}`);
   if (went !== "") output.line(`${ip}: no longer ${went}`);
+  if (left > 0) {
+    output.warn(
+      `${ip}: ${left} more ports are left out, as ${PORT_MAP_MAX} are all that --map opens.`,
+      "Use -L for them.",
+    );
+  }
   const reasons = [
     ["address-not-permitted", "may not be opened here without more rights", "Use -L with a port from 1024 on."],
     ["address-in-use", "are used by other programs on this machine", "Use -L with another port."],

@@ -1,5 +1,5 @@
 /** Mirrors the ports on which a share listens to a loopback address of this machine. */
-import { LINK_PORTS_MAX } from "../../../shared/limits.ts";
+import { PORT_MAP_MAX, PORT_MAP_PACE_MS } from "../../../shared/limits.ts";
 import type { Tunnel } from "../../../shared/link/ends.ts";
 import type { PortList } from "../../../shared/link/link_control.ts";
 import { ListenError } from "../../errors.ts";
@@ -14,11 +14,13 @@ export interface PortMapChange {
   readonly closed: PortList;
   /** Ports that cannot be mirrored here, each told once. */
   readonly failed: readonly { readonly protocol: Protocol; readonly port: number; readonly error: ListenError }[];
+  /** How many ports are more than are mirrored: told once, else 0. */
+  readonly left: number;
 }
 
 export interface PortMap {
   readonly ip: string;
-  /** Mirrors these ports from now on, and no others. */
+  /** Mirrors these ports from now on, and no others: at most PORT_MAP_MAX, and with a pause after every change. */
   update(ports: PortList): void;
   /** Idempotent. Connections go on. */
   close(): void;
@@ -33,9 +35,10 @@ export async function openPortMap(
   fingerprint: string,
   tunnel: Tunnel,
   changed: (change: PortMapChange) => void,
+  paceMs: number = PORT_MAP_PACE_MS,
 ): Promise<PortMap> {
   const claimed = await claimMapAddress(fingerprint);
-  return new ListeningPortMap(claimed.ip, claimed.release, tunnel, changed);
+  return new ListeningPortMap(claimed.ip, claimed.release, tunnel, changed, paceMs);
 }
 
 const PROTOCOLS = ["tcp", "udp"] as const;
@@ -48,12 +51,22 @@ class ListeningPortMap implements PortMap {
   readonly #open = { tcp: new Map<number, Forwarding>(), udp: new Map<number, Forwarding>() };
   /** Those that failed and were told. */
   readonly #told = { tcp: new Set<number>(), udp: new Set<number>() };
+  #leftTold = false;
+  readonly #paceMs: number;
+  #pause: { readonly timer: ReturnType<typeof setTimeout>; readonly end: () => void } | undefined;
   #wanted: PortList | undefined;
   #working = false;
   #closed = false;
 
-  constructor(ip: string, release: () => void, tunnel: Tunnel, changed: (change: PortMapChange) => void) {
+  constructor(
+    ip: string,
+    release: () => void,
+    tunnel: Tunnel,
+    changed: (change: PortMapChange) => void,
+    paceMs: number,
+  ) {
     this.ip = ip;
+    this.#paceMs = paceMs;
     this.#release = release;
     this.#tunnel = tunnel;
     this.#changed = changed;
@@ -66,6 +79,8 @@ class ListeningPortMap implements PortMap {
 
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#pause?.timer);
+    this.#pause?.end();
     this.#release();
     for (const protocol of PROTOCOLS) {
       for (const forwarding of this.#open[protocol].values()) forwarding.close();
@@ -80,19 +95,32 @@ class ListeningPortMap implements PortMap {
       const ports = this.#wanted;
       this.#wanted = undefined;
       const change = await this.#apply(ports);
-      const { opened, closed, failed } = change;
-      const count = failed.length + PROTOCOLS.reduce((sum, each) => sum + opened[each].length + closed[each].length, 0);
+      const { opened, closed, failed, left } = change;
+      const count = left + failed.length +
+        PROTOCOLS.reduce((sum, each) => sum + opened[each].length + closed[each].length, 0);
       if (count > 0 && !this.#closed) this.#changed(change);
+      await this.#rest();
     }
     this.#working = false;
+  }
+
+  /** A share whose ports come and go without end costs one round of opening and closing each time. */
+  #rest(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    return new Promise((end) => this.#pause = { timer: setTimeout(end, this.#paceMs), end });
   }
 
   async #apply(ports: PortList): Promise<PortMapChange> {
     const opened = { tcp: [] as number[], udp: [] as number[] };
     const closed = { tcp: [] as number[], udp: [] as number[] };
     const failed: PortMapChange["failed"][number][] = [];
+    const tcp = ports.tcp.slice(0, PORT_MAP_MAX);
+    const mirrored = { tcp, udp: ports.udp.slice(0, PORT_MAP_MAX - tcp.length) };
+    const more = ports.tcp.length + ports.udp.length - mirrored.tcp.length - mirrored.udp.length;
+    const left = this.#leftTold ? 0 : more;
+    if (left > 0) this.#leftTold = true;
     for (const protocol of PROTOCOLS) {
-      const wanted = new Set(ports[protocol].slice(0, LINK_PORTS_MAX));
+      const wanted = new Set(mirrored[protocol]);
       const open = this.#open[protocol];
       const told = this.#told[protocol];
       for (const [port, forwarding] of open) {
@@ -119,6 +147,6 @@ class ListeningPortMap implements PortMap {
         }
       }
     }
-    return { opened, closed, failed };
+    return { opened, closed, failed, left };
   }
 }

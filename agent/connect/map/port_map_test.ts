@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
+import { PORT_MAP_MAX } from "../../../shared/limits.ts";
 import { SOCKET_OPTIONS } from "../../net/socket_end.ts";
 import { bytes, listening, text } from "../../net/testing/sockets.ts";
 import { bindUdp } from "../../net/udp.ts";
@@ -11,14 +12,14 @@ import { openPortMap, type PortMapChange } from "./port_map.ts";
 const share = (name: string) => `${name}-${crypto.randomUUID()}`;
 
 /** A map whose changes can be waited for. */
-async function mapped(fingerprint = share("test")) {
+async function mapped(fingerprint = share("test"), paceMs = 1) {
   const changes: PortMapChange[] = [];
   let wake = (): void => {};
   const tunnel = new DirectTunnel();
   const map = await openPortMap(fingerprint, tunnel, (change) => {
     changes.push(change);
     wake();
-  });
+  }, paceMs);
   const next = async () => {
     while (changes.length === 0) await new Promise<void>((resolve) => wake = resolve);
     return changes.shift()!;
@@ -64,7 +65,12 @@ Deno.test("ports appear under their own numbers, TCP and UDP, and go again", asy
   const udp = echo.address.port;
   const { map, next, tunnel } = await mapped();
   map.update({ tcp: [tcp], udp: [udp] });
-  assert.deepEqual(await next(), { opened: { tcp: [tcp], udp: [udp] }, closed: { tcp: [], udp: [] }, failed: [] });
+  assert.deepEqual(await next(), {
+    opened: { tcp: [tcp], udp: [udp] },
+    closed: { tcp: [], udp: [] },
+    failed: [],
+    left: 0,
+  });
 
   const client = connect(tcp, map.ip);
   const [chunk] = await once(client, "data");
@@ -76,7 +82,12 @@ Deno.test("ports appear under their own numbers, TCP and UDP, and go again", asy
   assert.deepEqual(tunnel.targets, [{ host: "", port: tcp }, { host: "", port: udp }]);
 
   map.update({ tcp: [], udp: [udp] });
-  assert.deepEqual(await next(), { opened: { tcp: [], udp: [] }, closed: { tcp: [tcp], udp: [] }, failed: [] });
+  assert.deepEqual(await next(), {
+    opened: { tcp: [], udp: [] },
+    closed: { tcp: [tcp], udp: [] },
+    failed: [],
+    left: 0,
+  });
   const [error] = await once(connect(tcp, map.ip), "error");
   assert.equal((error as { code: string }).code, "ECONNREFUSED");
   map.close();
@@ -101,10 +112,34 @@ Deno.test("a port that is taken is told once, and opened when it is free", async
   assert.deepEqual(opened.tcp, []);
   map.update({ tcp: [port], udp: [] });
   map.update({ tcp: [port, free], udp: [] });
-  assert.deepEqual(await next(), { opened: { tcp: [free], udp: [] }, closed: { tcp: [], udp: [] }, failed: [] });
+  assert.deepEqual(await next(), {
+    opened: { tcp: [free], udp: [] },
+    closed: { tcp: [], udp: [] },
+    failed: [],
+    left: 0,
+  });
   await new Promise((resolve) => squatter.close(resolve));
   map.update({ tcp: [port, free], udp: [] });
   assert.deepEqual((await next()).opened.tcp, [port]);
+  assert.equal(changes.length, 0);
+  map.close();
+});
+
+Deno.test("a share that lists ports without end is followed at a pace, and only so far", async () => {
+  const { map, next, changes } = await mapped(undefined, 200);
+  // Upwards of these are the ephemeral ones, which others may have.
+  const ports = Array.from({ length: PORT_MAP_MAX + 50 }, (_, index) => 20_000 + index);
+  map.update({ tcp: [], udp: [] });
+  map.update({ tcp: ports, udp: [53, 54] });
+  const first = await next();
+  assert.equal(first.opened.tcp.length + first.failed.length, PORT_MAP_MAX);
+  assert.deepEqual(first.opened.udp, []);
+  assert.equal(first.left, 52);
+  const begun = performance.now();
+  for (let count = 0; count < 1000; count++) map.update({ tcp: ports.slice(count % 2), udp: [] });
+  const second = await next();
+  assert(performance.now() - begun >= 190, "it paused");
+  assert.deepEqual([second.closed.tcp, second.opened.tcp, second.left], [[20_000], [20_000 + PORT_MAP_MAX], 0]);
   assert.equal(changes.length, 0);
   map.close();
 });
