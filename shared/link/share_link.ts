@@ -1,5 +1,11 @@
 import { errorCode, LinkError, type LinkErrorCode } from "../errors.ts";
-import { LINK_BUDGET_BYTES, LINK_LANES_MAX, LINK_REPLAY_WINDOW, LINK_SILENT_TICKS } from "../limits.ts";
+import {
+  HANDSHAKE_TIMEOUT_MS,
+  LINK_BUDGET_BYTES,
+  LINK_LANES_MAX,
+  LINK_REPLAY_WINDOW,
+  LINK_SILENT_TICKS,
+} from "../limits.ts";
 import { Budget } from "./budget.ts";
 import { ControlEnd } from "./control_end.ts";
 import { asDatagram, DatagramSealer, type FlowMessage } from "./datagram.ts";
@@ -67,7 +73,7 @@ export class ShareLink implements LaneOwner, StreamHost {
   readonly #laneNumbers = new ReplayWindow(LINK_REPLAY_WINDOW);
   readonly #lanes = new Map<Lane, Cargo>();
   /** Lanes that have shown the link's id and nothing yet that only its peer could. */
-  readonly #candidates = new Map<Lane, Via>();
+  readonly #candidates = new Map<Lane, { readonly via: Via; readonly since: number }>();
   readonly #sealer: DatagramSealer;
   readonly #flows: ServedFlows;
   readonly #control = new ControlEnd((message) => this.#message(message));
@@ -128,7 +134,7 @@ export class ShareLink implements LaneOwner, StreamHost {
   adopt(lane: Lane, via: Via): boolean {
     if (this.#over || this.#lanes.size >= LINK_LANES_MAX) return false;
     this.#lanes.set(lane, "nothing");
-    this.#candidates.set(lane, via);
+    this.#candidates.set(lane, { via, since: this.now() });
     return true;
   }
 
@@ -148,6 +154,7 @@ export class ShareLink implements LaneOwner, StreamHost {
     }
     // It pings: lanes on which nothing comes lead nowhere, whatever the relay says.
     if (++this.#silent > LINK_SILENT_TICKS) this.#unheard();
+    this.#closeUnproven();
     for (const stream of [...this.#streams.values()]) stream.tick();
     this.#flows.tick();
     // What has waited for a lane until now is stale; the next one asks for it again.
@@ -188,7 +195,8 @@ export class ShareLink implements LaneOwner, StreamHost {
       cargo.core.detach();
     }
     if (cargo === "datagrams") this.#large.clear();
-    if (this.#lanes.size === 0 && !this.#over) this.#unheard();
+    // Those that have proved nothing may be anybody's.
+    if (this.#lanes.size === this.#candidates.size && !this.#over) this.#unheard();
   }
 
   wireOver(stream: LinkStream): void {
@@ -251,13 +259,24 @@ export class ShareLink implements LaneOwner, StreamHost {
 
   /** The lane has shown that it is the peer's: from here on datagrams go the same way. */
   #proven(lane: Lane, number: number): void {
-    const via = this.#candidates.get(lane);
+    const candidate = this.#candidates.get(lane);
     this.#candidates.delete(lane);
-    if (via !== undefined && number > this.#viaNumber) {
-      this.#via = via;
+    if (candidate !== undefined && number > this.#viaNumber) {
+      this.#via = candidate.via;
       this.#viaNumber = number;
     }
     this.#heard();
+  }
+
+  /** Whoever saw the link's id on the way can show it; only the peer can go on. */
+  #closeUnproven(): void {
+    const oldest = this.now() - HANDSHAKE_TIMEOUT_MS;
+    for (const [lane, { since }] of this.#candidates) {
+      if (since > oldest) return;
+      this.#candidates.delete(lane);
+      this.#lanes.delete(lane);
+      lane.close();
+    }
   }
 
   #unheard(): void {

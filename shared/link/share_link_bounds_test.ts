@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { LinkError } from "../errors.ts";
-import { LINK_LANES_MAX } from "../limits.ts";
+import { HANDSHAKE_TIMEOUT_MS, LINK_LANES_MAX } from "../limits.ts";
 import type { LinkTarget, StreamEnd } from "./ends.ts";
 import { LinkKeys } from "./keys.ts";
 import { Lane } from "./lane.ts";
@@ -100,5 +100,28 @@ Deno.test("connections whose refusal is never answered are kept up to a bound, h
   assert.deepEqual(said.map(({ type }) => type), [RecordType.RESET, RecordType.DONE]);
   shared.open(lane, id + 1);
   assert.equal(shared.link.lanes, 1);
+  shared.link.close("done");
+});
+
+Deno.test("lanes that show a link's id and prove nothing are closed in time, and do not make it reachable", async () => {
+  const shared = new Shared();
+  const honest = shared.lane();
+  shared.open(honest.lane, 1);
+  const foul = [shared.lane(), shared.lane()];
+  assert.deepEqual(shared.reachable, [true]);
+  honest.lane.close();
+  shared.link.gone(honest.lane);
+  assert.deepEqual(shared.reachable, [true, false]);
+  shared.now += HANDSHAKE_TIMEOUT_MS - 1;
+  shared.link.tick();
+  const late = shared.lane();
+  assert.equal(shared.link.lanes, 3);
+  shared.now += 1;
+  shared.link.tick();
+  await settled();
+  assert.equal(shared.link.lanes, 1);
+  assert.deepEqual([...foul, late].map(({ closed }) => closed()), [true, true, false]);
+  shared.open(late.lane, 2);
+  assert.deepEqual(shared.reachable, [true, false, true]);
   shared.link.close("done");
 });
