@@ -19,7 +19,7 @@ import { type ConnectorAdmission, RelayCore } from "../../shared/relay/relay_cor
 import { type H3Server, listenH3, type SessionRequest } from "../../shared/transport/deno/h3_server.ts";
 import type { Session } from "../../shared/transport/transport.ts";
 import type { Hello } from "../../shared/wire/control.ts";
-import { addressGroup, TokenBuckets } from "../edges/token_buckets.ts";
+import { addressGroup, TokenBuckets } from "../../shared/token_buckets.ts";
 import { qmuxUpgradeHandler } from "../../shared/transport/qmux/ws.ts";
 import { CertificateKeeper } from "./certificate_keeper.ts";
 import { type FrontTls, HttpFront } from "./http_front.ts";

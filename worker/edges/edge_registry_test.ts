@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { EDGE_TTL_MS, EDGES_MAX } from "../../shared/limits.ts";
 import { edgeInfo, EdgeRegistry } from "./edge_registry.ts";
-import { addressGroup, TokenBuckets } from "./token_buckets.ts";
+import { addressGroup, TokenBuckets } from "../../shared/token_buckets.ts";
 
 const NOW = 1_700_000_000_000;
 const report = (instance = "one") => ({

@@ -17,7 +17,7 @@ import type { Env } from "../env.ts";
 import { type Outcome, outcome } from "../outcome.ts";
 import type { EdgeReport } from "../../shared/edge_info.ts";
 import { EdgeRegistry, type KnownEdge } from "./edge_registry.ts";
-import { addressGroup, TokenBuckets } from "./token_buckets.ts";
+import { addressGroup, TokenBuckets } from "../../shared/token_buckets.ts";
 
 const PREFIX = "edge:";
 
