@@ -81,6 +81,11 @@ export class ConnectReport {
     this.#say.line();
   }
 
+  /** The person's code was right, and what was remembered of the share was not. */
+  remembersAnew(): void {
+    this.#say.note("Another identity was remembered of this share; from now on it is the one of the code.");
+  }
+
   /** A change of the path, the link or a connection. */
   event(event: PathEvent): void {
     const output = this.#output;

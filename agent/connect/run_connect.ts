@@ -23,13 +23,13 @@ export async function runConnect(options: ConnectOptions, context: CommandContex
   const { relay, share: { name, fingerprint: expected } } = options;
   const identity = await home.identity();
   const known = new KnownShares(home.dir);
-  if (options.forget) await known.forget(relay.origin, name);
   const api = new ServiceApi({ relay, identity, now: Date.now, random: secureRandom });
   const report = new ConnectReport(output, name, options.stdio !== undefined);
   const over = new AbortController();
   const stop = AbortSignal.any([signal, over.signal]);
   let front: LocalFront | undefined;
   let firstUse = false;
+  let forget = options.forget;
   let fingerprint = "";
 
   const controller = new PathController(name, options.resumeWindow, {
@@ -40,19 +40,27 @@ export async function runConnect(options: ConnectOptions, context: CommandContex
     edgeOf: (attempt) => api.edgeOf(name, attempt),
     connect: connectEdge,
     ticket: () => api.ticket("connect", name),
-    openLink: (session) =>
-      openLink(session, {
+    async openLink(session) {
+      let outdated = false;
+      const opened = await openLink(session, {
         name,
         identity,
         settings: { resumeWindowMs: options.resumeWindow, agent: `spanway/${VERSION}` },
         random: secureRandom,
       }, async (peer) => {
-        const pinned = await known.lookup(relay.origin, name);
+        const pinned = forget ? undefined : await known.lookup(relay.origin, name);
         const verdict = checkIdentity({ name, expected, pinned, actual: peer.fingerprint });
         firstUse = verdict === "first-use" && expected === undefined;
         fingerprint = peer.fingerprint;
-        if (verdict === "first-use") await known.pin(relay.origin, name, peer.fingerprint);
-      }),
+        outdated = forget || verdict === "outdated";
+        if (verdict === "first-use" && !forget) await known.pin(relay.origin, name, peer.fingerprint);
+      });
+      // What was remembered goes only once the new identity was proved and is the one that was meant.
+      if (outdated) await known.replace(relay.origin, name, fingerprint);
+      if (outdated && !forget) report.remembersAnew();
+      forget = false;
+      return opened;
+    },
   }, (event) => {
     report.event(event);
     hear(event);

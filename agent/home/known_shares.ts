@@ -5,12 +5,12 @@
 import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { LinkError } from "../../shared/errors.ts";
+import { LinkError, SpanwayError } from "../../shared/errors.ts";
 import { FINGERPRINT_PATTERN } from "../../shared/identity.ts";
 import { KNOWN_SHARE_MAX_BYTES, KNOWN_SHARES_MAX } from "../../shared/limits.ts";
 import { COMMAND } from "../command_name.ts";
 import { HomeError } from "../errors.ts";
-import { createFile, ensurePrivateDir, readText, removeFile, systemCode } from "./files.ts";
+import { createFile, ensurePrivateDir, readText, replaceFile, systemCode } from "./files.ts";
 
 /** The shares that this device knows. */
 export class KnownShares {
@@ -48,8 +48,7 @@ export class KnownShares {
     await ensurePrivateDir(this.#dir);
     try {
       if ((await readdir(this.#dir)).length >= KNOWN_SHARES_MAX) throw unusable(this.#dir, "is full");
-      const text = `${JSON.stringify({ relay, name, fingerprint })}\n`;
-      if (await createFile(path, text)) return;
+      if (await createFile(path, pinText(relay, name, fingerprint))) return;
     } catch (cause) {
       if (cause instanceof HomeError) throw cause;
       throw unusable(path, `cannot be written (${systemCode(cause) ?? "unknown"})`, cause);
@@ -57,12 +56,19 @@ export class KnownShares {
     checkIdentity({ name, expected: undefined, pinned: await this.lookup(relay, name), actual: fingerprint });
   }
 
-  /** Forgets a share, if it is known. @throws {HomeError} `home-unusable` */
-  async forget(relay: string, name: string): Promise<void> {
+  /**
+   * Remembers this identity of a share whatever was remembered before, in one step: there is no moment without one.
+   * @throws {LinkError} `identity-changed` when none was known and another was faster; {HomeError} `home-unusable`
+   */
+  async replace(relay: string, name: string, fingerprint: string): Promise<void> {
     const path = this.#path(relay, name);
-    await removeFile(path).catch((cause) => {
-      throw unusable(path, `cannot be removed (${systemCode(cause) ?? "unknown"})`, cause);
-    });
+    try {
+      if (await readText(path, 1) === undefined) return await this.pin(relay, name, fingerprint);
+      await replaceFile(path, pinText(relay, name, fingerprint));
+    } catch (cause) {
+      if (cause instanceof SpanwayError) throw cause;
+      throw unusable(path, `cannot be written (${systemCode(cause) ?? "unknown"})`, cause);
+    }
   }
 
   #path(relay: string, name: string): string {
@@ -82,13 +88,14 @@ export interface IdentityFacts {
 }
 
 /**
- * Decides whether a share is who it should be. What the person says counts more than what was remembered.
+ * Decides whether a share is who it should be. What the person says counts more than what was remembered, which is
+ * `outdated` then.
  * @throws {LinkError} `identity-changed`
  */
-export function checkIdentity({ name, expected, pinned, actual }: IdentityFacts): "known" | "first-use" {
+export function checkIdentity({ name, expected, pinned, actual }: IdentityFacts): "known" | "first-use" | "outdated" {
   const wanted = expected ?? pinned;
   if (wanted === undefined) return "first-use";
-  if (wanted === actual) return pinned === undefined ? "first-use" : "known";
+  if (wanted === actual) return pinned === undefined ? "first-use" : pinned === actual ? "known" : "outdated";
   throw expected !== undefined
     ? new LinkError(
       "identity-changed",
@@ -103,6 +110,10 @@ export function checkIdentity({ name, expected, pinned, actual }: IdentityFacts)
         "Nothing was sent to it. Either somebody in between is pretending to be the share, or its name has gone to " +
         `another device. Ask its owner for the code, and only if it names ${actual}: ${COMMAND} connect ${name} --forget`,
     });
+}
+
+function pinText(relay: string, name: string, fingerprint: string): string {
+  return `${JSON.stringify({ relay, name, fingerprint })}\n`;
 }
 
 function fingerprintIn(text: string): string | undefined {

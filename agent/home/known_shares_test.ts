@@ -17,7 +17,7 @@ async function withHome(body: (home: string) => Promise<void>): Promise<void> {
   }
 }
 
-Deno.test("a share is remembered until it is forgotten, by service and name", () =>
+Deno.test("a share is remembered until it is replaced, by service and name", () =>
   withHome(async (home) => {
     const known = new KnownShares(home);
     assert.equal(await known.lookup(RELAY, "calm-otter-1234"), undefined);
@@ -25,9 +25,11 @@ Deno.test("a share is remembered until it is forgotten, by service and name", ()
     assert.equal(await new KnownShares(home).lookup(RELAY, "calm-otter-1234"), ALICE);
     assert.equal(await known.lookup("https://other.example", "calm-otter-1234"), undefined);
     assert.equal(await known.lookup(RELAY, "calm-otter-1235"), undefined);
-    await known.forget(RELAY, "calm-otter-1234");
-    await known.forget(RELAY, "calm-otter-1234");
-    assert.equal(await known.lookup(RELAY, "calm-otter-1234"), undefined);
+    await known.replace(RELAY, "calm-otter-1234", MALLORY);
+    assert.equal(await known.lookup(RELAY, "calm-otter-1234"), MALLORY);
+    await known.replace(RELAY, "calm-otter-1235", ALICE);
+    assert.equal(await known.lookup(RELAY, "calm-otter-1235"), ALICE);
+    assert.equal((await readdir(join(home, "known"))).length, 2);
   }));
 
 Deno.test("of two identities pinned at once one wins, and the other is told", () =>
@@ -52,6 +54,8 @@ Deno.test("a damaged memory is explained, and never taken for a new share", () =
       await assert.rejects(known.lookup(RELAY, "calm-otter-1234"), { code: "home-unusable" });
       await assert.rejects(known.pin(RELAY, "calm-otter-1234", ALICE), { code: "home-unusable" });
     }
+    await known.replace(RELAY, "calm-otter-1234", MALLORY);
+    assert.equal(await known.lookup(RELAY, "calm-otter-1234"), MALLORY);
     await chmod(join(home, "known"), 0o700);
   }));
 
@@ -70,5 +74,5 @@ Deno.test("an identity is known, new, or another one", () => {
     code: "identity-changed",
   });
   // The person knows of a change that this device does not.
-  assert.equal(checkIdentity({ name, expected: MALLORY, pinned: ALICE, actual: MALLORY }), "known");
+  assert.equal(checkIdentity({ name, expected: MALLORY, pinned: ALICE, actual: MALLORY }), "outdated");
 });

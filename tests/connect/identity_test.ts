@@ -1,5 +1,6 @@
 /** Whom a connect reaches: shares that come and go, and others that pretend to be them. */
 import assert from "node:assert/strict";
+import { cp } from "node:fs/promises";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -85,6 +86,21 @@ alongside({
     assert.deepEqual(refused.events.filter(({ event }) => event === "ready"), []);
     assert.match(refused.errors, /identity/i);
     assert.match(refused.errors, /--forget/);
+    // What is remembered outlives an attempt that proves nothing: the next one is refused as before.
+    const { code } = await impostor.process.event("ready");
+    const wrong = `${impostor.name}#aaaaaaa-aaaaaaa-aaaaaaa-aaaaaaa`;
+    for (const [share, forget] of [[wrong, ["--forget"]], [impostor.name, []]] as const) {
+      await using still = spawnConnect(share, { ...options, args: [...forget] });
+      assert.equal(await within(still.exited, "another refusal"), REFUSED);
+      assert.equal((await still.event("error")).code, "identity-changed");
+    }
+    // A code that proves right goes before what was remembered, and is remembered instead.
+    using aside = folder();
+    await cp(home.path, aside.path, { recursive: true });
+    for (const share of [String(code), impostor.name]) {
+      await using knowing = await startConnect(share, { relay, home: aside.path });
+      await knowing.stop();
+    }
     await using accepted = await startConnect(impostor, { ...options, args: ["--forget"] });
     await accepted.stop();
     await using pinned = await startConnect(impostor, options);
