@@ -12,6 +12,8 @@ export interface SimWeather {
   refusals: number;
   /** What is under way in one direction of a stream before its writer waits, in bytes. */
   capacity: number;
+  /** What whoever carries the bytes makes of what was written; `lane` stands for one direction of one stream. */
+  foul?: ((bytes: Uint8Array, direction: "up" | "down", lane: object) => readonly Uint8Array[]) | undefined;
 }
 
 /** Bytes under way in one direction of a stream. They arrive in pieces, in order, as long as nothing is cut. */
@@ -19,6 +21,7 @@ class SimPipe {
   readonly #clock: SimClock;
   readonly #random: () => number;
   readonly #weather: SimWeather;
+  readonly #direction: "up" | "down";
   #underWay: Uint8Array[] = [];
   #flying = 0;
   #arrived: Uint8Array[] = [];
@@ -29,10 +32,11 @@ class SimPipe {
   #wake: (() => void) | undefined;
   #room: (() => void)[] = [];
 
-  constructor(clock: SimClock, random: () => number, weather: SimWeather) {
+  constructor(clock: SimClock, random: () => number, weather: SimWeather, direction: "up" | "down") {
     this.#clock = clock;
     this.#random = random;
     this.#weather = weather;
+    this.#direction = direction;
   }
 
   get ended(): boolean {
@@ -41,7 +45,8 @@ class SimPipe {
 
   write(bytes: Uint8Array): Promise<void> {
     if (this.#state !== "open") return Promise.reject(new Error("the pipe is broken"));
-    if (bytes.length > 0) this.#send(bytes);
+    const carried = this.#weather.foul?.(bytes, this.#direction, this) ?? [bytes];
+    for (const piece of carried) if (piece.length > 0) this.#send(piece);
     if (this.#flying <= this.#weather.capacity) return Promise.resolve();
     return new Promise((resolve) => this.#room.push(resolve));
   }
@@ -245,16 +250,28 @@ export class SimPath {
     if (near.closed || this.#random() < this.#weather.refusals) {
       throw new TransportError(near.closed ? "session-closed" : "too-many-streams", "no stream just now");
     }
-    const pipe = () => new SimPipe(this.#clock, this.#random, this.#weather);
-    const stream = { up: pipe(), down: pipe() };
-    this.#streams.add(stream);
-    this.opened++;
+    const stream = this.#stream();
     const byob = this.#random() < 0.5;
     this.#clock.later(min, () => {
       if (far.closed) stream.up.cut();
       else far.accept({ readable: readableOf(stream.up, byob), writable: writableOf(stream.down) });
     });
     return { readable: readableOf(stream.down, byob), writable: writableOf(stream.up) };
+  }
+
+  /** Whoever carries the bytes opens a stream to the share, and says this on it. */
+  forge(bytes: Uint8Array): void {
+    const { up, down } = this.#stream();
+    this.#ends[1].accept({ readable: readableOf(up, false), writable: writableOf(down) });
+    void up.write(bytes);
+  }
+
+  #stream(): SimStream {
+    const pipe = (direction: "up" | "down") => new SimPipe(this.#clock, this.#random, this.#weather, direction);
+    const stream = { up: pipe("up"), down: pipe("down") };
+    this.#streams.add(stream);
+    this.opened++;
+    return stream;
   }
 
   #fly(datagram: Uint8Array, to: End): void {
