@@ -2,7 +2,9 @@
 import { Command, Option } from "commander";
 import { LINK_RESUME_WINDOW_MS, SHARE_TTL_MS } from "../../shared/limits.ts";
 import { checkName } from "../../shared/names.ts";
+import { UsageError } from "../errors.ts";
 import type { HostRule } from "../reach/host_rule.ts";
+import { allowsNothing } from "../reach/policy.ts";
 import { ALL_PORTS, parsePorts, type PortSet } from "../reach/port_set.ts";
 import type { CommandContext } from "./context.ts";
 import { formatDuration } from "./duration.ts";
@@ -44,7 +46,10 @@ export function addShareOptions(command: Command): Command {
     .option("--insecure-target", "do not check the certificate of an https target", false)
     .option("--qr", "show the URL as a QR code too", false)
     .addOption(
-      new Option("--ports <list>", "ports that those who connect reach: 22,80,3000-3010,53/udp; or all, or none")
+      new Option(
+        "--ports <list>",
+        "ports that those who connect reach, TCP and UDP: 22,80,3000-3010; 53/udp or 22/tcp for one; or all, or none",
+      )
         .argParser(parsePorts).default(ALL_PORTS, "all"),
     )
     .addOption(
@@ -61,12 +66,22 @@ export function addShareOptions(command: Command): Command {
     );
 }
 
-/** The options of {@link addShareOptions} as they were read, with the command's argument. */
+/**
+ * The options of {@link addShareOptions} as they were read, with the command's argument.
+ * @throws {UsageError} when they leave nothing to share
+ */
 export function shareOptions<Raw extends RawShare>(
   { ports, allowHost, name, ...rest }: Raw,
   target: string | undefined,
 ): Omit<Raw, "name" | "ports" | "allowHost"> & Pick<SharedTargetOptions, "target" | "name" | "reach"> {
-  return { ...rest, target, name, reach: { ports, allowHosts: allowHost } };
+  const reach = { ports, allowHosts: allowHost };
+  if (rest.disableHttp && allowsNothing(reach)) {
+    throw new UsageError(
+      "With --disable-http and --ports none nothing is shared.",
+      "Leave one of them out, or say which ports: --ports 22,5432.",
+    );
+  }
+  return { ...rest, target, name, reach };
 }
 
 /** What commander makes of them. */

@@ -18,6 +18,8 @@ export interface ListenAddress {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
+  /** What the person wrote it behind, for errors. */
+  readonly option?: string;
 }
 
 /** What the origin sees as `Host`: its own address, the visitor's, or a fixed value. */

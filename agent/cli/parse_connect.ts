@@ -1,4 +1,5 @@
 /** Reads the values of the options of `connect`. Each function throws a UsageError with one clear next step. */
+import { ServiceError } from "../../shared/errors.ts";
 import { FINGERPRINT_PATTERN } from "../../shared/identity.ts";
 import { isHost } from "../../shared/link/lane_header.ts";
 import { FORWARDS_MAX, SOCKS_AUTH_MAX_BYTES } from "../../shared/limits.ts";
@@ -12,8 +13,26 @@ import { listenAddress } from "./parse.ts";
 export function shareCode(text: string, relay: URL): ConnectOptions["share"] {
   if (/^https?:\/\//i.test(text)) return shareUrl(text, relay);
   const hash = text.indexOf("#");
-  if (hash < 0) return { name: checkName(text), fingerprint: undefined };
-  return { name: checkName(text.slice(0, hash)), fingerprint: fingerprint(text.slice(hash + 1)) };
+  if (hash < 0 && FINGERPRINT_PATTERN.test(text.toLowerCase())) {
+    throw new UsageError(
+      `"${text}" is a fingerprint without the name of its share.`,
+      `Give the whole code that the owner sees: NAME#${text}`,
+    );
+  }
+  if (hash < 0) return { name: shareName(text), fingerprint: undefined };
+  return { name: shareName(text.slice(0, hash)), fingerprint: fingerprint(text.slice(hash + 1)) };
+}
+
+/** As `checkName`, for one who did not choose the name. */
+function shareName(text: string): string {
+  try {
+    return checkName(text);
+  } catch (error) {
+    if (!(error instanceof ServiceError)) throw error;
+    throw new ServiceError("name-invalid", error.message, {
+      hint: "Check the name: it is what the share's URL begins with, and the owner sees it in the line Connect.",
+    });
+  }
 }
 
 function shareUrl(text: string, relay: URL): ConnectOptions["share"] {
@@ -25,7 +44,7 @@ function shareUrl(text: string, relay: URL): ConnectOptions["share"] {
       "Give the name of the share, or the address of its service with --relay.",
     );
   }
-  return { name: checkName(name), fingerprint: url.hash === "" ? undefined : fingerprint(url.hash.slice(1)) };
+  return { name: shareName(name), fingerprint: url.hash === "" ? undefined : fingerprint(url.hash.slice(1)) };
 }
 
 function fingerprint(text: string): string {

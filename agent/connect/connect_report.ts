@@ -1,5 +1,4 @@
 import { errorCode, type LinkError, type LinkErrorCode } from "../../shared/errors.ts";
-import { WARNING_REPEAT_MS, WARNINGS_REMEMBERED_MAX } from "../../shared/limits.ts";
 import type { LinkTarget } from "../../shared/link/ends.ts";
 import type { Fallback } from "../../shared/transport/connect.ts";
 import { formatBytes } from "../cli/format_bytes.ts";
@@ -7,6 +6,7 @@ import type { Output, Pair } from "../cli/output.ts";
 import { printable } from "../cli/printable.ts";
 import { hostPort } from "../target/target.ts";
 import type { PathEvent } from "./path_controller.ts";
+import { Repeats } from "./repeats.ts";
 
 /** What is known once a share is reached. */
 export interface ConnectReady {
@@ -30,8 +30,7 @@ export class ConnectReport {
   readonly #say: Pick<Output, "line" | "note" | "warn" | "pairs">;
   #path: Extract<PathEvent, { event: "attached" }> | undefined;
   #measured = 0;
-  /** When each warning was given. */
-  readonly #warned = new Map<string, number>();
+  readonly #repeats = new Repeats(() => performance.now());
   #ready = false;
   /** There is a link whose connections a new path can save. */
   #linked = false;
@@ -177,16 +176,11 @@ export class ConnectReport {
         ...(end.code === undefined ? {} : { code: end.code }),
       });
     }
-    if (end.code !== undefined && TOLD.has(end.code)) this.#warnOnce(`${name}: ${STREAM_FAILURES[end.code]}`);
-  }
-
-  /** A browser tries again and again: the same is not said twice within a while. */
-  #warnOnce(message: string): void {
-    const now = performance.now();
-    if (now - (this.#warned.get(message) ?? -Infinity) < WARNING_REPEAT_MS) return;
-    if (this.#warned.size >= WARNINGS_REMEMBERED_MAX) this.#warned.clear();
-    this.#warned.set(message, now);
-    this.#say.warn(message);
+    if (end.code === undefined || !TOLD.has(end.code)) return;
+    const message = `${name}: ${STREAM_FAILURES[end.code]}`;
+    const hint = end.code === "not-allowed" ? "They can, with --ports or --allow-host." : undefined;
+    // A browser tries again and again.
+    if (this.#repeats.isNew(message)) this.#say.warn(message, hint);
   }
 
   #warnOfFallback({ message }: Fallback): void {

@@ -9,3 +9,8 @@ export function linkTarget(host: string, port: number, shareName: string): LinkT
   const itself = name === "localhost" || name === shareName || name === `${shareName}.spanway`;
   return { host: itself ? "" : host, port };
 }
+
+/** True for NAME.spanway of another share: a link leads to its own only. */
+export function isOtherShare({ host }: LinkTarget): boolean {
+  return /^[^.]+\.spanway\.?$/i.test(host);
+}

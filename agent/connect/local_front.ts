@@ -12,6 +12,7 @@ import { linkTarget } from "./link_target.ts";
 import { openPortMap, type PortMapChange, type Protocol } from "./map/port_map.ts";
 import { socksCredentials } from "./socks/socks_auth.ts";
 import { serveSocks, type SocksServer } from "./socks/socks_server.ts";
+import { Repeats } from "./repeats.ts";
 import { carryStdio } from "./stdio.ts";
 
 export interface LocalFront {
@@ -53,7 +54,7 @@ export async function startLocalFront(
     const forwards = [];
     for (const asked of options.forwards) {
       const target = linkTarget(asked.host, asked.port, name);
-      const { address, close } = await forward(asked.protocol, asked.listen, target, tunnel);
+      const { address, close } = await forward(asked.protocol, { ...asked.listen, option: "-L" }, target, tunnel);
       opened.push({ close });
       warnOfOthers("A forward", address.host, output);
       forwards.push({
@@ -89,7 +90,12 @@ async function openSocks(
 ): Promise<SocksServer> {
   const credentials = socksAuth && socksCredentials(socksAuth);
   if (credentials === undefined) warnOfOthers("SOCKS without a password", host, output);
-  const serve = (port: number) => serveSocks({ at: { host, port }, credentials, shareName: share.name, tunnel });
+  const repeats = new Repeats(() => performance.now());
+  const warn = (message: string, hint?: string) => {
+    if (repeats.isNew(message)) output.warn(message, hint);
+  };
+  const at = { host, ...(explicit ? { option: "--socks" } : {}) };
+  const serve = (port: number) => serveSocks({ at: { ...at, port }, credentials, shareName: share.name, tunnel, warn });
   try {
     return await serve(port);
   } catch (error) {

@@ -17,18 +17,19 @@ const CODES: Readonly<Record<string, ListenErrorCode>> = {
 
 /** `cause`, as the system threw it, for listening on `at`. */
 export function listenError(cause: unknown, at: ListenAddress, kind: "TCP" | "UDP"): ListenError {
+  const where = at.option === undefined ? "" : ` for ${at.option}`;
   const { code: system } = cause as { code?: unknown };
   const code = typeof system === "string" ? CODES[system] ?? "listen-failed" : "listen-failed";
   const place = `${kind} ${formatAddress(at)}`;
   switch (code) {
     case "address-in-use":
       return new ListenError(code, `Another program listens on ${place} already.`, {
-        hint: "Choose another port, or 0 for any free one.",
+        hint: `Choose another port${where}, or 0 for any free one.`,
         cause,
       });
     case "address-not-permitted":
       return new ListenError(code, `You are not allowed to listen on ${place}.`, {
-        hint: at.port < 1024 ? "Choose a port from 1024 on." : "Choose another port.",
+        hint: at.port < 1024 ? `Choose a port from 1024 on${where}.` : `Choose another port${where}.`,
         cause,
       });
     case "address-unavailable":

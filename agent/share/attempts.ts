@@ -57,7 +57,12 @@ export async function firstSuccess<T>(options: AttemptOptions<T>): Promise<T | u
 
   try {
     for (let n = 0; !signal.aborted && n < (options.max ?? Infinity); n++) {
-      if (running.size >= ATTACH_ATTEMPTS_MAX) [...running][0]!.abort();
+      if (running.size >= ATTACH_ATTEMPTS_MAX) {
+        const [oldest] = running;
+        // Not waited for: one that does not end must not hold the place.
+        running.delete(oldest!);
+        oldest!.abort();
+      }
       void start(n);
       await options.sleep(wait * (0.5 + options.random() / 2), signal);
       wait = Math.min(wait * 1.5, ATTACH_STAGGER_MAX_MS);

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { Identity } from "../../shared/identity.ts";
 import { LINK_TICK_MS } from "../../shared/limits.ts";
 import { ShareLinks } from "../../shared/link/share_links.ts";
@@ -9,6 +10,7 @@ import { allowsNothing, ReachPolicy, type ReachRules } from "../reach/policy.ts"
 import { HostReach } from "../reach/reach.ts";
 import { findTargetHost } from "../reach/target_host.ts";
 import { VERSION } from "../version.ts";
+import { refuseOwnHosts } from "./own_hosts.ts";
 import { type PeerReport, Peers } from "./peers.ts";
 
 /** What the links of a share are made of. */
@@ -32,11 +34,15 @@ export interface OpenLinks {
   close(message: string): void;
 }
 
-/** Makes a share ready for connectors. */
+/**
+ * Makes a share ready for connectors.
+ * @throws {UsageError} when a rule for other hosts names this one
+ */
 export async function openLinks(options: LinksOptions): Promise<OpenLinks> {
   const { name, identity, host, rules, resumeWindowMs, report } = options;
   const lookup = createLookup();
   const target = await findTargetHost(host, ownAddresses, lookup);
+  refuseOwnHosts(rules.allowHosts, target, ownAddresses(), hostname());
   const policy = new ReachPolicy({ ...rules, target, name, own: ownAddresses });
   if (allowsNothing(rules)) return { links: undefined, close: () => {} };
   const reach = new HostReach(policy, lookup);

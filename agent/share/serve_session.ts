@@ -49,9 +49,13 @@ async function serveStream(
   }
 }
 
+/** Sessions so far: their channels are told apart. */
+let sessions = 0;
+
 /** Which link the datagrams of which connector belong to, on one session. */
 class Channels {
   readonly #session: Session;
+  readonly #number = sessions++;
   readonly #links = new Map<number, ShareLink>();
 
   constructor(session: Session) {
@@ -63,6 +67,7 @@ class Channels {
     const { datagrams } = this.#session;
     const prefix = channel === undefined ? undefined : encodeVarint(channel);
     return {
+      session: this.#number,
       channel,
       from,
       get datagramMaxSize() {

@@ -2,6 +2,7 @@ import process from "node:process";
 import { type Command, Option } from "commander";
 import { LINK_RESUME_WINDOW_MS, SOCKS_AUTH_FILE_MAX_BYTES } from "../../../shared/limits.ts";
 import type { LinkTarget } from "../../../shared/link/ends.ts";
+import { isOtherShare, linkTarget } from "../../connect/link_target.ts";
 import { UsageError } from "../../errors.ts";
 import { describeCommand, type Runner } from "../command.ts";
 import { formatDuration } from "../duration.ts";
@@ -77,11 +78,25 @@ interface RawConnect extends GlobalOptions {
 async function connectOptions(share: string, raw: RawConnect): Promise<ConnectOptions> {
   const { json, quiet, relay, L, stdio, map, resumeWindow, forget } = raw;
   const socks = socksAddress(raw);
+  if (socks === undefined && stdio === undefined && L.length === 0 && !map) {
+    throw new UsageError(
+      "With --no-socks alone nothing is opened here.",
+      "Say what should be: -L PORT:RPORT, --map or --stdio PORT.",
+    );
+  }
+  const code = shareCode(share, relay);
+  for (const { host, port } of stdio === undefined ? L : [...L, stdio]) {
+    if (!isOtherShare(linkTarget(host, port, code.name))) continue;
+    throw new UsageError(
+      `${host} is another share than ${code.name}.`,
+      `Connect to it: spanway connect ${host.split(".")[0]}`,
+    );
+  }
   return {
     json,
     quiet,
     relay,
-    share: shareCode(share, relay),
+    share: code,
     socks,
     socksAuth: socks && (raw.socksAuth ?? await storedAuth(raw.socksAuthFile)),
     forwards: L,

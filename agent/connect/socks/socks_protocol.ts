@@ -26,6 +26,8 @@ export interface SocksStep {
   readonly rest?: Uint8Array;
   /** The client is to be closed once it has the replies. Nothing is taken after it. */
   readonly failed?: boolean;
+  /** With `failed`: it speaks SOCKS4, HTTP, TLS, or whatever else. */
+  readonly foreign?: boolean;
 }
 
 /** The REP field of a reply. */
@@ -97,7 +99,10 @@ export class SocksHandshake {
   #greeting(held: Uint8Array, step: Step): number | undefined {
     const [version, count] = held;
     // SOCKS4, HTTP, TLS: no reply of ours would be understood.
-    if (version !== undefined && version !== VERSION) return this.#fail(step);
+    if (version !== undefined && version !== VERSION) {
+      step.foreign = true;
+      return this.#fail(step);
+    }
     if (count === undefined || held.length < 2 + count) return undefined;
     const wanted = this.#credentials === undefined ? NO_AUTH : USER_PASSWORD;
     if (!held.subarray(2, 2 + count).includes(wanted)) return this.#fail(step, Uint8Array.of(VERSION, NO_METHOD));

@@ -5,8 +5,9 @@ import { LOCAL_CONNECTIONS_MAX, REFUSAL_LINGER_MS, SOCKS_HANDSHAKE_TIMEOUT_MS } 
 import type { Tunnel } from "../../../shared/link/ends.ts";
 import type { ListenAddress } from "../../cli/options.ts";
 import { listenTcp } from "../../net/listen.ts";
+import { formatAddress } from "../../net/address.ts";
 import { type SocketEnd, socketEnd } from "../../net/socket_end.ts";
-import { linkTarget } from "../link_target.ts";
+import { isOtherShare, linkTarget } from "../link_target.ts";
 import { SocksAssociations } from "./socks_associations.ts";
 import { REPLY, type SocksCredentials, SocksHandshake, socksReply, type SocksRequest } from "./socks_protocol.ts";
 
@@ -17,6 +18,8 @@ export interface SocksOptions {
   /** The share's name, which stands for the shared host. */
   readonly shareName: string;
   readonly tunnel: Tunnel;
+  /** Hears of clients that are set up wrongly, each time. */
+  readonly warn?: (message: string, hint?: string) => void;
   /** How long a client may take to say where it wants to go. */
   readonly handshakeMs?: number;
 }
@@ -54,6 +57,10 @@ async function serveClient(socket: Socket, options: SocksOptions, associations: 
   const end = socketEnd(socket, rest);
   if (request.port === 0) return refuse(socket, end, REPLY.connectionRefused);
   const target = linkTarget(request.host, request.port, options.shareName);
+  if (isOtherShare(target)) {
+    options.warn?.(`${request.host}: only ${options.shareName}.spanway is reached here.`);
+    return refuse(socket, end, REPLY.notAllowed);
+  }
   let opened = false;
   const { code } = await options.tunnel.connect(target, end, () => {
     opened = true;
@@ -65,7 +72,7 @@ async function serveClient(socket: Socket, options: SocksOptions, associations: 
 /** The client's request, or undefined when the client made none that could be served; it is closed then. */
 function readRequest(
   socket: Socket,
-  { credentials, handshakeMs = SOCKS_HANDSHAKE_TIMEOUT_MS }: SocksOptions,
+  { credentials, handshakeMs = SOCKS_HANDSHAKE_TIMEOUT_MS, warn }: SocksOptions,
 ): Promise<{ request: SocksRequest; rest: Uint8Array | undefined } | undefined> {
   const handshake = new SocksHandshake(credentials);
   return new Promise((resolve) => {
@@ -75,7 +82,11 @@ function readRequest(
       socket.off("data", read).off("end", ended).off("error", gone).off("close", gone).pause();
     };
     const read = (bytes: Uint8Array) => {
-      const { replies, request, rest, failed } = handshake.feed(bytes);
+      const { replies, request, rest, failed, foreign } = handshake.feed(bytes);
+      if (foreign === true) {
+        const at = formatAddress({ host: plain(socket.localAddress), port: socket.localPort ?? 0 });
+        warn?.(`A program spoke something else than SOCKS5 to ${at}.`, `Set its proxy to socks5h://${at}.`);
+      }
       for (const reply of replies) socket.write(reply);
       if (request === undefined && failed !== true) return;
       stop();
@@ -91,6 +102,10 @@ function readRequest(
     socket.on("error", () => {});
     socket.on("data", read).on("end", ended).on("error", gone).on("close", gone).resume();
   });
+}
+
+function plain(address = ""): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, "");
 }
 
 /** Tells the client why not. The tunnel has done with `end`. */

@@ -18,6 +18,7 @@ interface World {
   readonly port: number;
   /** Port of a server behind the tunnel. */
   readonly target: number;
+  readonly warnings: readonly string[];
 }
 
 /** A SOCKS server, and a server behind it that does `serve` with each connection. */
@@ -33,9 +34,12 @@ async function world(
     serve(socket);
   });
   const target = await listening(server);
-  const socks = await serveSocks({ at: { host: "127.0.0.1", port: 0 }, credentials, shareName: "my-demo", tunnel });
+  const warnings: string[] = [];
+  const at = { host: "127.0.0.1", port: 0 };
+  const warn = (message: string) => void warnings.push(message);
+  const socks = await serveSocks({ at, credentials, shareName: "my-demo", tunnel, warn });
   try {
-    await run({ tunnel, socks, port: socks.address.port, target });
+    await run({ tunnel, socks, port: socks.address.port, target, warnings });
   } finally {
     socks.close();
     server.close();
@@ -48,6 +52,24 @@ const shout = (socket: Socket) => {
   socket.on("data", (chunk) => socket.write(chunk.toString().toUpperCase()));
   socket.on("end", () => socket.end());
 };
+
+Deno.test("another share's name is refused with a word, and so is what is no SOCKS5", async () => {
+  await world(shout, async ({ tunnel, port, target, warnings }) => {
+    const client = socksClient(port, { host: "my-dmeo.spanway", port: target });
+    assert.equal((await client.reply()).code, 2);
+    client.socket.destroy();
+    for (const greeting of ["GET / HTTP/1.1\r\n\r\n", "\x04\x01\x00\x50\x7f\x00\x00\x01\x00"]) {
+      const socket = connect(port, "127.0.0.1");
+      socket.on("error", () => {});
+      socket.write(greeting);
+      socket.resume();
+      await once(socket, "close");
+    }
+    const foreign = `A program spoke something else than SOCKS5 to 127.0.0.1:${port}.`;
+    assert.deepEqual(warnings, ["my-dmeo.spanway: only my-demo.spanway is reached here.", foreign, foreign]);
+    assert.deepEqual(tunnel.targets, []);
+  });
+});
 
 Deno.test("CONNECT carries both ways, to the end", async () => {
   await world(shout, async ({ tunnel, port, target }) => {
