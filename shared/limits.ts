@@ -347,9 +347,18 @@ export const LINK_RESUME_WINDOW_MS = 10 * MINUTE;
 export const LINK_RESUME_WINDOW_MAX_MS = 24 * HOUR;
 /** Links to one share. */
 export const LINKS_MAX = 64;
+/** Those that one session of a connector may have, ours has one; and those of one device, which may run a few commands. */
+export const LINKS_PER_CHANNEL_MAX = 4;
+export const LINKS_PER_DEVICE_MAX = 8;
 /** Handshakes of links under way with one connector, and with all of a share. */
 export const LINK_HANDSHAKES_PER_CHANNEL_MAX = 4;
 export const LINK_HANDSHAKES_MAX = 64;
+/** Handshakes that one connector may begin: so many at once, then one in this time. Each takes 1-2 ms of a core. */
+export const LINK_HANDSHAKES_BURST = 8;
+export const LINK_HANDSHAKE_REFILL_MS = 500;
+/** And all of a share: after a restart everybody comes at once; one in this time is 10 % of a core. */
+export const LINK_HANDSHAKES_SHARE_BURST = 128;
+export const LINK_HANDSHAKE_SHARE_REFILL_MS = 20;
 /** Buffers of a lane's reads: while it waits, while much comes in; and how many of the large ones are kept for the next. */
 export const LANE_READ_IDLE_BYTES = 2 * KiB;
 export const LANE_READ_BULK_BYTES = 256 * KiB;

@@ -17,8 +17,12 @@ export function handshakeFrame(message: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** A share's answer to a handshake that it does not want: a message without content. */
+/** A share's answer to a handshake when its owner lets nobody connect: a message without content. */
 export const HANDSHAKE_REFUSED = handshakeFrame(new Uint8Array(0));
+
+/** Its answer when there are too many links or handshakes just now: a message of this one byte. */
+export const REFUSED_TOO_MANY = 1;
+export const HANDSHAKE_TOO_MANY = handshakeFrame(Uint8Array.of(REFUSED_TOO_MANY));
 
 /** The next message of a handshake. @throws {TransportError} `stream-cut`, {ProtocolError} `too-large` */
 export async function readHandshakeFrame(bytes: ByteReader): Promise<Uint8Array> {

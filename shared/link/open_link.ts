@@ -4,7 +4,7 @@ import { within } from "../relay/handshake.ts";
 import type { Session } from "../transport/transport.ts";
 import { ByteReader } from "../wire/byte_reader.ts";
 import { encodeStreamHeader } from "../wire/control.ts";
-import { handshakeFrame, PREFACE_NEW_LINK, readHandshakeFrame } from "./frame_io.ts";
+import { handshakeFrame, PREFACE_NEW_LINK, readHandshakeFrame, REFUSED_TOO_MANY } from "./frame_io.ts";
 import { ConnectorHandshake, type HandshakeOptions, type LinkPeer } from "./handshake.ts";
 import { LinkKeys } from "./keys.ts";
 import { Lane, type LaneOwner } from "./lane.ts";
@@ -20,7 +20,7 @@ export interface OpenedLink {
 /**
  * Sets up a link over a session with the relay: the handshake of the connecting side. `check` decides on the share's
  * identity before anything is told to it.
- * @throws what `check` throws; {LinkError} `tampered`, `refused`; {TransportError} `connect-timeout`, `stream-cut`, `session-closed`;
+ * @throws what `check` throws; {LinkError} `tampered`, `refused`, `too-many-streams`; {TransportError} `connect-timeout`, `stream-cut`, `session-closed`;
  * {ProtocolError}
  */
 export async function openLink(
@@ -43,6 +43,7 @@ export async function openLink(
           hint: "Ask its owner to share again with --ports.",
         });
       }
+      if (message2.length === 1) throw refusal(message2[0]);
       const { message3, peer, secret } = await handshake.finish(message2, check);
       writer.write(handshakeFrame(message3)).catch(() => {});
       writer.releaseLock();
@@ -57,6 +58,14 @@ export async function openLink(
       void bytes.cancel();
       throw error;
     }
+  });
+}
+
+/** Reasons of later versions are no better known than this. */
+function refusal(reason: number | undefined): LinkError {
+  if (reason !== REFUSED_TOO_MANY) return new LinkError("refused", "The share does not take the link.");
+  return new LinkError("too-many-streams", "Too many connectors use the share, or came at once.", {
+    hint: "Try again in a moment.",
   });
 }
 

@@ -24,7 +24,9 @@ import { encodeResetCode } from "./reset_code.ts";
 
 /** Where a link's lanes and datagrams come from now. */
 export interface Via {
-  /** The relay's number for the connecting side on the share's session. */
+  /** The share's session with the relay, told from its others. */
+  readonly session?: number;
+  /** The relay's number for the connecting side on that session. */
   readonly channel: number | undefined;
   /** The connecting side's address as the relay saw it; it need not be true. */
   readonly from: string | undefined;
@@ -104,6 +106,11 @@ export class ShareLink implements LaneOwner, StreamHost {
     this.#streams.set(0, control);
     control.connected(this.#control);
     void control.ended.then(({ code }) => this.#end(endOf(code)));
+  }
+
+  /** Where it was reached last; undefined before it has proved to be the peer's. */
+  get via(): Via | undefined {
+    return this.#via;
   }
 
   /** Connections now. */

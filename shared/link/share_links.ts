@@ -1,15 +1,33 @@
 import type { LinkError } from "../errors.ts";
-import { HANDSHAKE_TIMEOUT_MS, LINK_HANDSHAKES_MAX, LINK_HANDSHAKES_PER_CHANNEL_MAX, LINKS_MAX } from "../limits.ts";
+import {
+  HANDSHAKE_TIMEOUT_MS,
+  LINK_CHANNELS_MAX,
+  LINK_HANDSHAKE_REFILL_MS,
+  LINK_HANDSHAKE_SHARE_REFILL_MS,
+  LINK_HANDSHAKES_BURST,
+  LINK_HANDSHAKES_MAX,
+  LINK_HANDSHAKES_PER_CHANNEL_MAX,
+  LINK_HANDSHAKES_SHARE_BURST,
+} from "../limits.ts";
 import { within } from "../relay/handshake.ts";
+import { TokenBuckets } from "../token_buckets.ts";
 import type { BidiStream } from "../transport/transport.ts";
 import type { ByteReader } from "../wire/byte_reader.ts";
 import type { LinkTarget, Reach, StreamEnd } from "./ends.ts";
-import { handshakeFrame, needBytes, PREFACE_LINK, PREFACE_NEW_LINK, readHandshakeFrame } from "./frame_io.ts";
+import {
+  HANDSHAKE_TOO_MANY,
+  handshakeFrame,
+  needBytes,
+  PREFACE_LINK,
+  PREFACE_NEW_LINK,
+  readHandshakeFrame,
+} from "./frame_io.ts";
 import { type HandshakeOptions, type LinkPeer, ShareHandshake } from "./handshake.ts";
 import { LINK_ID_BYTES, LinkKeys } from "./keys.ts";
 import { Lane } from "./lane.ts";
-import type { PathInfo, PortList } from "./link_control.ts";
-import { noLinkRecord } from "./record.ts";
+import { encodeLinkMessage, type PathInfo, type PortList } from "./link_control.ts";
+import { type Holder, makeRoom, type Newcomer } from "./link_places.ts";
+import { noLinkRecord, RecordType, sealRecord } from "./record.ts";
 import { ShareLink, type Via } from "./share_link.ts";
 
 /** What happens to the links of a share. `link` is the same text for the same link. */
@@ -39,9 +57,21 @@ export interface ShareLinksEffects {
 export class ShareLinks {
   readonly #options: HandshakeOptions;
   readonly #effects: ShareLinksEffects;
-  readonly #links = new Map<string, ShareLink>();
+  /** With the path that each came on. */
+  readonly #links = new Map<string, { readonly link: ShareLink; readonly via: Via }>();
   /** The channels of the handshakes under way. */
-  readonly #handshaking: (number | undefined)[] = [];
+  readonly #handshaking: string[] = [];
+  /** How many may begin. */
+  readonly #bucketOfAll = new TokenBuckets({
+    burst: LINK_HANDSHAKES_SHARE_BURST,
+    refillMs: LINK_HANDSHAKE_SHARE_REFILL_MS,
+    max: 1,
+  });
+  readonly #buckets = new TokenBuckets({
+    burst: LINK_HANDSHAKES_BURST,
+    refillMs: LINK_HANDSHAKE_REFILL_MS,
+    max: LINK_CHANNELS_MAX,
+  });
   #closed = false;
 
   constructor(options: HandshakeOptions, effects: ShareLinksEffects) {
@@ -69,13 +99,13 @@ export class ShareLinks {
 
   /** Housekeeping, every LINK_TICK_MS. */
   tick(): void {
-    for (const link of [...this.#links.values()]) link.tick();
+    for (const { link } of [...this.#links.values()]) link.tick();
   }
 
   /** Ends all links and tells the other sides why. No more are taken. */
   close(message: string): void {
     this.#closed = true;
-    for (const link of [...this.#links.values()]) link.close(message);
+    for (const { link } of [...this.#links.values()]) link.close(message);
   }
 
   async #begin(
@@ -89,9 +119,10 @@ export class ShareLinks {
     let link: ShareLink | undefined;
     if (preface === PREFACE_NEW_LINK) {
       link = await this.#shakeHands(bytes, stream, via);
+      if (link === undefined) return;
     } else if (preface === PREFACE_LINK) {
       await needBytes(bytes, LINK_ID_BYTES);
-      link = this.#links.get(idText(bytes.take(LINK_ID_BYTES)));
+      link = this.#links.get(idText(bytes.take(LINK_ID_BYTES)))?.link;
       if (link === undefined) {
         const writer = stream.writable.getWriter();
         writer.write(noLinkRecord()).catch(() => {});
@@ -108,23 +139,64 @@ export class ShareLinks {
     void lane.run();
   }
 
+  /** Undefined when it does not come to a link; the connecting side has been told why. */
   async #shakeHands(bytes: ByteReader, stream: BidiStream, via: Via): Promise<ShareLink | undefined> {
-    const { channel } = via;
-    const same = this.#handshaking.filter((other) => other === channel).length;
-    if (this.#closed || same >= LINK_HANDSHAKES_PER_CHANNEL_MAX) return undefined;
-    if (this.#handshaking.length >= LINK_HANDSHAKES_MAX || !this.#makeRoom()) return undefined;
-    this.#handshaking.push(channel);
+    const newcomer = { channel: channelText(via), from: via.from };
+    const writer = stream.writable.getWriter();
+    writer.closed.catch(() => {});
+    const refuse = (...messages: readonly Uint8Array[]) => {
+      for (const message of messages) writer.write(message).catch(() => {});
+      writer.close().catch(() => {});
+      void bytes.cancel();
+    };
+    if (!this.#mayBegin(newcomer)) {
+      refuse(HANDSHAKE_TOO_MANY);
+      return undefined;
+    }
+    this.#handshaking.push(newcomer.channel);
     try {
       const handshake = new ShareHandshake(this.#options);
       const message2 = await handshake.answer(await readHandshakeFrame(bytes));
-      const writer = stream.writable.getWriter();
       writer.write(handshakeFrame(message2)).catch(() => {});
-      writer.releaseLock();
       const { peer, secret } = await handshake.finish(await readHandshakeFrame(bytes));
-      return this.#add(new LinkKeys(secret, "share"), peer, via);
+      const keys = new LinkKeys(secret, "share");
+      // Only now is it known who comes, and that somebody does.
+      const leaving = this.#closed ? undefined : makeRoom(this.#holders(), { ...newcomer, device: peer.fingerprint });
+      if (leaving === undefined) {
+        refuse(...farewell(keys, this.#closed ? "The share has ended." : "There are too many links to the share."));
+        return undefined;
+      }
+      for (const { link } of leaving) link.close("Others needed the place.");
+      writer.releaseLock();
+      return this.#add(keys, peer, via);
+    } catch (error) {
+      writer.close().catch(() => {});
+      throw error;
     } finally {
-      this.#handshaking.splice(this.#handshaking.indexOf(channel), 1);
+      this.#handshaking.splice(this.#handshaking.indexOf(newcomer.channel), 1);
     }
+  }
+
+  /** Decides before anything costly is done for a newcomer. */
+  #mayBegin(newcomer: Newcomer): boolean {
+    const { channel } = newcomer;
+    const same = this.#handshaking.filter((other) => other === channel).length;
+    if (this.#closed || same >= LINK_HANDSHAKES_PER_CHANNEL_MAX) return false;
+    if (this.#handshaking.length >= LINK_HANDSHAKES_MAX) return false;
+    const now = this.#effects.now();
+    if (this.#buckets.wait(channel, now) > 0 || this.#bucketOfAll.take("", now) > 0) return false;
+    this.#buckets.spend(channel, now);
+    return makeRoom(this.#holders(), newcomer) !== undefined;
+  }
+
+  #holders(): (Holder & { readonly link: ShareLink })[] {
+    return [...this.#links.values()].map(({ link, via }) => {
+      const { channel, from } = link.via === undefined
+        ? { channel: channelText(via), from: via.from }
+        : { channel: channelText(link.via), from: link.via.from };
+      const { unreachableSince, streams, peer } = link;
+      return { link, channel, from, device: peer.fingerprint, unreachableSince, streams };
+    });
   }
 
   #add(keys: LinkKeys, peer: LinkPeer, via: Via): ShareLink {
@@ -143,22 +215,23 @@ export class ShareLinks {
         tell({ event: "over", link: id, error });
       },
     });
-    this.#links.set(id, link);
+    this.#links.set(id, { link, via });
     tell({ event: "connected", link: id, peer, from: via.from });
     return link;
   }
+}
 
-  /** A link that nobody uses now makes room for a new one; one in use never does. */
-  #makeRoom(): boolean {
-    if (this.#links.size < LINKS_MAX) return true;
-    let found: ShareLink | undefined;
-    for (const link of this.#links.values()) {
-      const since = link.unreachableSince;
-      if (since !== undefined && since < (found?.unreachableSince ?? Infinity)) found = link;
-    }
-    found?.close("Others needed the place.");
-    return found !== undefined;
-  }
+/** What a link says that ends as it begins: the connecting side takes it for set up and must hear why it is not. */
+function farewell(keys: LinkKeys, message: string): Uint8Array[] {
+  const { send } = keys.stream(0);
+  return [
+    sealRecord(send, RecordType.OPENED, 0),
+    sealRecord(send, RecordType.DATA, 0, encodeLinkMessage({ t: "bye", message })),
+  ];
+}
+
+function channelText({ session, channel }: Via): string {
+  return `${session ?? ""}/${channel ?? ""}`;
 }
 
 function idText(id: Uint8Array): string {

@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { generateIdentity, type Identity } from "../identity.ts";
+import {
+  LINK_HANDSHAKE_REFILL_MS,
+  LINK_HANDSHAKES_BURST,
+  LINK_HANDSHAKES_SHARE_BURST,
+  LINKS_PER_CHANNEL_MAX,
+  LINKS_PER_DEVICE_MAX,
+} from "../limits.ts";
+import { secureRandom } from "../random.ts";
+import { memoryPair } from "../transport/memory.ts";
+import type { Session } from "../transport/transport.ts";
+import { ByteReader } from "../wire/byte_reader.ts";
+import { readStreamHeader } from "../wire/control.ts";
+import { ConnectorLink } from "./connector_link.ts";
+import { openLink } from "./open_link.ts";
+import { type LinkEvent, ShareLinks } from "./share_links.ts";
+
+const COMMON = {
+  name: "calm-otter-1234",
+  settings: { resumeWindowMs: 60_000, agent: "spanway/test" },
+  random: secureRandom,
+};
+
+/** A share whose connectors come without a relay between. */
+class Share {
+  readonly events: LinkEvent[] = [];
+  readonly links: ShareLinks;
+  now = 0;
+  answered = 0;
+
+  constructor(identity: Identity) {
+    const counted: Identity = {
+      ...identity,
+      sign: (data) => {
+        this.answered++;
+        return identity.sign(data);
+      },
+    };
+    this.links = new ShareLinks({ ...COMMON, identity: counted }, {
+      reach: {
+        connect: () => new Promise(() => {}),
+        openFlow: () => ({ send: () => {}, close: () => {} }),
+      },
+      now: () => this.now,
+      watchPorts: () => () => {},
+      tell: (event) => this.events.push(event),
+    });
+  }
+
+  /** A connector's session. */
+  session(channel: number): Session {
+    const { client, server } = memoryPair();
+    void this.#serve(server, channel);
+    return client;
+  }
+
+  async #serve(session: Session, channel: number): Promise<void> {
+    const via = { channel, from: `10.0.0.${channel}:1`, datagramMaxSize: 1200, sendDatagram: () => {} };
+    for (;;) {
+      const stream = await session.acceptStream();
+      if (stream === undefined) return;
+      const bytes = new ByteReader(stream.readable);
+      void readStreamHeader(bytes).then(() => this.links.serveLane(bytes, stream, via, () => {}));
+    }
+  }
+}
+
+const newShare = async () => new Share(await generateIdentity(secureRandom));
+
+/** Sets up a link as another connector does. Returns its end's error, once there is one. */
+async function connect(session: Session, identity: Identity): Promise<{ link: ConnectorLink; over: Promise<string> }> {
+  const opened = await openLink(session, { ...COMMON, identity }, () => {});
+  const over = Promise.withResolvers<string>();
+  const link = new ConnectorLink(opened.keys, 60_000, {
+    now: () => 0,
+    later: () => {},
+    ended: () => {},
+    ports: () => {},
+    roundTrip: () => {},
+    pathFailed: () => {},
+    unknown: () => {},
+    over: (error) => over.resolve(error.message),
+  });
+  link.attach(session, opened.first);
+  await link.confirmed;
+  return { link, over: over.promise };
+}
+
+Deno.test("one session gets its part of the places and no more, and hears why", async () => {
+  const share = await newShare();
+  const session = share.session(1);
+  const foul = [];
+  for (let i = 0; i < LINKS_PER_CHANNEL_MAX; i++) {
+    foul.push(await connect(session, await generateIdentity(secureRandom)));
+  }
+  await assert.rejects(connect(session, await generateIdentity(secureRandom)), { code: "too-many-streams" });
+  assert.equal(share.links.size, LINKS_PER_CHANNEL_MAX);
+  const honest = await connect(share.session(2), await generateIdentity(secureRandom));
+  assert.equal(share.links.size, LINKS_PER_CHANNEL_MAX + 1);
+  for (const { link } of [...foul, honest]) link.fail(new Error("done") as never);
+  share.links.close("done");
+});
+
+Deno.test("one device gets its part, over however many sessions; its links without a path make room", async () => {
+  const share = await newShare();
+  const identity = await generateIdentity(secureRandom);
+  const sessions = Array.from({ length: LINKS_PER_DEVICE_MAX + 2 }, (_, i) => share.session(i));
+  for (const session of sessions.slice(0, LINKS_PER_DEVICE_MAX)) await connect(session, identity);
+  const late = await connect(sessions.at(-2)!, identity);
+  assert.match(await late.over, /too many links/);
+  assert.equal(share.links.size, LINKS_PER_DEVICE_MAX);
+  sessions[3]!.close();
+  while (!share.events.some((event) => event.event === "reachable" && !event.reachable)) {
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  await connect(sessions.at(-1)!, identity);
+  assert.equal(share.links.size, LINKS_PER_DEVICE_MAX);
+  share.links.close("done");
+});
+
+Deno.test("handshakes cost a share no more than it can spare, whoever asks for them and leaves", async () => {
+  const share = await newShare();
+  const identity = await generateIdentity(secureRandom);
+  /** Takes the share's answer, and leaves. */
+  const ask = (session: Session) =>
+    openLink(session, { ...COMMON, identity }, () => {
+      throw new Error("leaves");
+    }).catch(() => {});
+  const foul = share.session(1);
+  for (let i = 0; i < 10 * LINK_HANDSHAKES_BURST; i++) await ask(foul);
+  assert.equal(share.answered, LINK_HANDSHAKES_BURST);
+  share.now += 2 * LINK_HANDSHAKE_REFILL_MS;
+  for (let i = 0; i < 20; i++) await ask(foul);
+  assert.equal(share.answered, LINK_HANDSHAKES_BURST + 2);
+  for (let i = 0; i < 2 * LINK_HANDSHAKES_SHARE_BURST; i++) await ask(share.session(2 + i));
+  assert.equal(share.answered, LINK_HANDSHAKES_BURST + LINK_HANDSHAKES_SHARE_BURST);
+});
