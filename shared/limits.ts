@@ -323,6 +323,12 @@ export const LINK_SMALL_PIECE_BYTES = 4 * KiB;
 export const LINK_WINDOW_GROW_MS = 500;
 /** Memory of one link for windows beyond LINK_STREAM_WINDOW_BYTES, and the same again for what waits to be acknowledged. */
 export const LINK_BUDGET_BYTES = 64 * MiB;
+/** The same for all links of a share together: beyond it no window grows, and a stream keeps only the least. */
+export const LINKS_BUDGET_BYTES = 256 * MiB;
+export const LINK_STREAM_LEAST_BYTES = 16 * KiB;
+/** Then links are ended for which more is kept than this many times what they acknowledge in LINK_TICK_MS, so often. */
+export const LINK_STALLED_FACTOR = 8;
+export const LINK_STALLED_TICKS = 3;
 /** Acknowledged at the latest after so much was taken, however wide the window is. */
 export const LINK_ACK_BYTES = 512 * KiB;
 /** How often a link acknowledges leftovers, looks for idle flows and counts the time without a path. */
@@ -445,6 +451,13 @@ export const SOCKS_AUTH_FILE_MAX_BYTES = 1 * KiB;
 export const PORT_MAP_MAX = 512;
 /** From one change of what --map mirrors to the next. Ports that come and go in between are not seen. */
 export const PORT_MAP_PACE_MS = 1000;
+
+/** UDP flows of one connector that its share's owner is told of in a row, and then one in each of these times. */
+export const FLOWS_TOLD_BURST = 100;
+export const FLOWS_TOLD_REFILL_MS = 1 * SECOND;
+
+/** A loss is told after this, unless it turns out that the share has ended: one of the two is enough. */
+export const TROUBLE_TOLD_AFTER_MS = 1 * SECOND;
 
 // --- What a share lets in --------------------------------------------------------------------------------------------
 

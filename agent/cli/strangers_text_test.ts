@@ -27,7 +27,7 @@ const PATH_EVENTS: PathEvent[] = [
   { event: "linked", peer: { fingerprint: EVIL } as never, again: true },
   { event: "lost", code: EVIL, message: EVIL },
   { event: "waiting", code: EVIL, message: EVIL },
-  { event: "stream", target, end, duration: 1 },
+  { event: "stream", protocol: "udp", target, end, duration: 1 },
   { event: "ports", ports: { tcp: [1], udp: [] } },
   { event: "roundTrip", ms: 1 },
   { event: "roundTrip", ms: 1 },
@@ -101,7 +101,7 @@ function shares(output: Output): void {
     };
     report.peer(peer);
   }
-  report.stream({ fingerprint: EVIL, target, ms: 1, ...end });
+  report.stream({ fingerprint: EVIL, protocol: "udp", target, ms: 1, ...end });
   report.request({ method: EVIL, path: EVIL, status: 200, ms: 1, bytesIn: 0, bytesOut: 0, error: EVIL } as never);
   report.ended("expired");
 }

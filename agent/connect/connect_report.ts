@@ -1,4 +1,5 @@
 import { errorCode, type LinkError, type LinkErrorCode } from "../../shared/errors.ts";
+import { TROUBLE_TOLD_AFTER_MS } from "../../shared/limits.ts";
 import type { LinkTarget } from "../../shared/link/ends.ts";
 import type { Fallback } from "../../shared/transport/connect.ts";
 import { formatBytes } from "../cli/format_bytes.ts";
@@ -31,6 +32,10 @@ export class ConnectReport {
   #path: Extract<PathEvent, { event: "attached" }> | undefined;
   #measured = 0;
   readonly #repeats = new Repeats(() => performance.now());
+  /** What is told unless something final follows at once. */
+  #trouble:
+    | { readonly message: string; readonly hint: string | undefined; readonly timer: ReturnType<typeof setTimeout> }
+    | undefined;
   #ready = false;
   /** There is a link whose connections a new path can save. */
   #linked = false;
@@ -77,7 +82,7 @@ export class ConnectReport {
       );
     }
     this.#say.note("Encrypted from end to end. Ctrl-C ends the connection.");
-    this.#say.line();
+    if (!output.quiet) this.#say.line();
   }
 
   /** The person's code was right, and what was remembered of the share was not. */
@@ -93,6 +98,7 @@ export class ConnectReport {
         this.#path = event;
         // What programs read first is that everything is ready.
         if (this.#ready) this.#tellPath(event);
+        this.#tellTrouble();
         if (event.fallback !== undefined) this.#warnOfFallback(event.fallback);
         if (this.#ready) this.#say.line(output.colors.green(`Connected again, ${pathText(event)}.`));
         return;
@@ -101,10 +107,11 @@ export class ConnectReport {
         return;
       case "lost":
         if (this.#ready) output.event("path", { state: "lost", code: event.code, message: event.message });
-        if (this.#linked) this.#say.warn(`${event.message} Looking for another way; connections are kept.`);
+        if (this.#linked) this.#hold(`${event.message} Looking for another way; connections are kept.`);
         return;
       case "waiting":
         if (this.#ready) output.event("path", { state: "waiting", code: event.code, message: event.message });
+        this.#tellTrouble();
         this.#say.note(`${printable(event.message)} Trying again.`);
         return;
       case "broken":
@@ -119,11 +126,18 @@ export class ConnectReport {
     }
   }
 
-  /** The command is over. */
-  ended(): void {
+  /** Nothing that is still held back is told. Idempotent. */
+  close(): void {
+    clearTimeout(this.#trouble?.timer);
+    this.#trouble = undefined;
+  }
+
+  /** The command is over: somebody interrupted it, or its only connection has ended. */
+  ended(reason: "interrupted" | "ended" = "interrupted"): void {
+    this.close();
     const output = this.#output;
     output.event("closed", {
-      reason: "interrupted",
+      reason,
       streams: this.#streams,
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
@@ -151,7 +165,20 @@ export class ConnectReport {
     this.#linked = false;
     const { code, message } = error;
     if (this.#ready) this.#output.event("path", { state: "broken", code: errorCode(error), message });
-    if (code !== "link-closed" || this.#ready) this.#say.warn(message, error.hint);
+    if (code !== "link-closed" || this.#ready) this.#hold(message, error.hint);
+  }
+
+  /** Something broke. It may be that the share has ended, which is known in a moment and is then all there is to say. */
+  #hold(message: string, hint?: string): void {
+    clearTimeout(this.#trouble?.timer);
+    const timer = setTimeout(() => this.#tellTrouble(), TROUBLE_TOLD_AFTER_MS);
+    this.#trouble = { message, hint, timer };
+  }
+
+  #tellTrouble(): void {
+    const trouble = this.#trouble;
+    this.close();
+    if (trouble !== undefined) this.#say.warn(trouble.message, trouble.hint);
   }
 
   #roundTrip(ms: number): void {
@@ -161,13 +188,14 @@ export class ConnectReport {
     if (++this.#measured === 2) this.#say.note(`Round trip to the share: ${rttMs} ms.`);
   }
 
-  #stream({ target, end, duration }: Extract<PathEvent, { event: "stream" }>): void {
+  #stream({ protocol, target, end, duration }: Extract<PathEvent, { event: "stream" }>): void {
     this.#streams++;
     this.#bytesIn += end.bytesIn;
     this.#bytesOut += end.bytesOut;
-    const name = targetText(target, this.#name);
+    const name = `${targetText(target, this.#name)}${protocol === "udp" ? "/udp" : ""}`;
     if (!this.#output.quiet) {
       this.#output.event("stream", {
+        protocol,
         target: name,
         bytesIn: end.bytesIn,
         bytesOut: end.bytesOut,

@@ -9,6 +9,7 @@ import type { OpenedLink } from "../../shared/link/open_link.ts";
 import { type Control, dialHandshake, within } from "../../shared/relay/handshake.ts";
 import type { Connected, Fallback } from "../../shared/transport/connect.ts";
 import type { Session } from "../../shared/transport/transport.ts";
+import { countedFlow } from "../net/counted_flow.ts";
 import { firstSuccess } from "../share/attempts.ts";
 import { readUntilBye } from "../share/until_bye.ts";
 import { VERSION } from "../version.ts";
@@ -60,6 +61,8 @@ export type PathEvent =
   | { readonly event: "ports"; readonly ports: PortList }
   | {
     readonly event: "stream";
+    /** A UDP flow counts as a connection. */
+    readonly protocol: "tcp" | "udp";
     readonly target: LinkTarget;
     readonly end: StreamEnd;
     /** Milliseconds. */
@@ -202,7 +205,21 @@ export class PathController implements Tunnel {
     receive: (payload: Uint8Array) => void,
     closed: Parameters<Tunnel["openFlow"]>[2],
   ): UdpFlow {
-    if (this.#link !== undefined) return this.#link.openFlow(target, receive, closed);
+    const link = this.#link;
+    if (link !== undefined) {
+      const startedAt = this.#effects.now();
+      return countedFlow((...asked) => link.openFlow(...asked), [target, receive, closed], (end) => {
+        const { code, sentBytes: bytesOut, receivedBytes: bytesIn } = end;
+        const duration = this.#effects.now() - startedAt;
+        this.#tell({
+          event: "stream",
+          protocol: "udp",
+          target,
+          end: { code, bytesOut, bytesIn, resumed: 0 },
+          duration,
+        });
+      });
+    }
     queueMicrotask(() => closed("link-closed"));
     return { send: () => {}, close: () => {} };
   }
@@ -298,7 +315,7 @@ export class PathController implements Tunnel {
       now: () => this.#effects.now(),
       later: (ms, action) => this.#effects.later(ms, action),
       ended: (target, end, startedAt) => {
-        this.#tell({ event: "stream", target, end, duration: this.#effects.now() - startedAt });
+        this.#tell({ event: "stream", protocol: "tcp", target, end, duration: this.#effects.now() - startedAt });
       },
       ports: (ports) => this.#tell({ event: "ports", ports }),
       roundTrip: (ms) => {

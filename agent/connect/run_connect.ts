@@ -93,8 +93,9 @@ export async function runConnect(options: ConnectOptions, context: CommandContex
     await controller.close();
     const code = (await front.stdio)?.code;
     if (code !== undefined && !signal.aborted) throw new ToldError(code, STREAM_FAILURES[code]);
-    report.ended();
+    report.ended(signal.aborted ? "interrupted" : "ended");
   } finally {
+    report.close();
     clearInterval(ticking);
     front?.close();
     await controller.close();

@@ -12,6 +12,7 @@ import { findTargetHost } from "../reach/target_host.ts";
 import { VERSION } from "../version.ts";
 import { refuseOwnHosts } from "./own_hosts.ts";
 import { type PeerReport, Peers } from "./peers.ts";
+import { ReportedFlows } from "./reported_flows.ts";
 
 /** What the links of a share are made of. */
 export interface LinksOptions {
@@ -49,6 +50,7 @@ export async function openLinks(options: LinksOptions): Promise<OpenLinks> {
   const listening = new ListeningPorts(policy);
   const now = () => performance.now();
   const peers = new Peers(report, now, (ms, action) => void setTimeout(action, ms));
+  const reported = new ReportedFlows(reach, now, (flow) => peers.flow(flow));
   const links = new ShareLinks({
     get name() {
       return name();
@@ -57,13 +59,16 @@ export async function openLinks(options: LinksOptions): Promise<OpenLinks> {
     settings: { resumeWindowMs, agent: `spanway/${VERSION}` },
     random: secureRandom,
   }, {
-    reach,
+    reach: reported,
     now,
     watchPorts: (tell) => {
       const watch = listening.watchPorts(tell);
       return () => watch.close();
     },
-    tell: (event) => peers.hear(event),
+    tell(event) {
+      if (event.event === "connected") reported.linked(event.link);
+      peers.hear(event);
+    },
   });
   const ticking = setInterval(() => links.tick(), LINK_TICK_MS);
   return {

@@ -12,18 +12,16 @@ export function peerLine(event: PeerEvent, first: boolean, colors: Colors): stri
   const who = colors.bold(printable(event.fingerprint));
   switch (event.state) {
     case "connected": {
-      const what = first ? colors.bold(colors.magenta("New connector")) : colors.green("Connected again:");
+      const what = first ? colors.bold(colors.magenta("New connector")) : colors.green("Connected again");
       return `  ${what} ${who}${details([fromText(event), pathText(event)], colors)}`;
     }
     case "resumed":
-      return `  ${colors.green("On a new path:")} ${who}${
-        details([pathText(event), timesText(event.resumed)], colors)
-      }`;
+      return `  ${colors.green("On a new path")} ${who}${details([pathText(event), timesText(event.resumed)], colors)}`;
     case "away":
-      return `  ${colors.yellow("Out of reach:")} ${who}${details(["its connections are kept"], colors)}`;
+      return `  ${colors.yellow("Out of reach")} ${who}${details(["its connections are kept"], colors)}`;
     case "gone": {
       const count = `${event.streams} connection${event.streams === 1 ? "" : "s"}`;
-      return `  ${colors.dim("Gone:")} ${who}${details([count, bytesText(event), timesText(event.resumed)], colors)}`;
+      return `  ${colors.dim("Gone")} ${who}${details([count, bytesText(event), timesText(event.resumed)], colors)}`;
     }
   }
 }
@@ -33,10 +31,11 @@ export function streamLine(stream: StreamReport, target: string, colors: Colors)
   const who = printable(stream.fingerprint).slice(0, 7);
   const where = shorten(printable(target), TARGET_WIDTH).padEnd(TARGET_WIDTH);
   const resumed = stream.resumed === 0 ? "" : `  ${timesText(stream.resumed)}`;
+  const time = colors.dim(formatMs(stream.ms).padStart(9));
   const code = stream.code === undefined ? "" : `  ${colors.red(stream.code)}`;
-  return `  ${who}  ${where}  ${
-    colors.dim(`${formatMs(stream.ms).padStart(9)}  ${bytesText(stream)}${resumed}`)
-  }${code}`;
+  // What was refused carried nothing: its reason says it all.
+  const refused = stream.code !== undefined && stream.bytesIn === 0 && stream.bytesOut === 0;
+  return `  ${who}  ${where}  ${time}${code}${refused ? "" : colors.dim(`  ${bytesText(stream)}${resumed}`)}`;
 }
 
 function details(parts: readonly (string | undefined)[], colors: Colors): string {

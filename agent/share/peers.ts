@@ -1,8 +1,10 @@
-import { PEER_TOLD_AFTER_MS } from "../../shared/limits.ts";
+import { FLOWS_TOLD_BURST, FLOWS_TOLD_REFILL_MS, LINKS_MAX, PEER_TOLD_AFTER_MS } from "../../shared/limits.ts";
 import type { LinkEvent } from "../../shared/link/share_links.ts";
 import type { PathInfo } from "../../shared/link/link_control.ts";
 import type { LinkErrorCode } from "../../shared/errors.ts";
-import type { LinkTarget } from "../../shared/link/ends.ts";
+import type { LinkTarget, StreamEnd } from "../../shared/link/ends.ts";
+import { TokenBuckets } from "../../shared/token_buckets.ts";
+import type { FlowReport } from "./reported_flows.ts";
 
 /** Something happened to a connector. Bytes are those of connections that have ended, as the share's side sees them. */
 export interface PeerEvent {
@@ -25,6 +27,8 @@ export interface PeerEvent {
 /** A connection through a link has ended. */
 export interface StreamReport {
   readonly fingerprint: string;
+  /** A UDP flow counts as a connection. */
+  readonly protocol: "tcp" | "udp";
   readonly target: LinkTarget;
   readonly code: LinkErrorCode | undefined;
   readonly bytesIn: number;
@@ -53,6 +57,7 @@ interface Peer {
 /** Who is connected to a share: makes of what its links say what its owner wants to know. */
 export class Peers {
   readonly #peers = new Map<string, Peer>();
+  readonly #flowsTold = new TokenBuckets({ burst: FLOWS_TOLD_BURST, refillMs: FLOWS_TOLD_REFILL_MS, max: LINKS_MAX });
   readonly #report: PeerReport;
   readonly #now: () => number;
   readonly #later: (ms: number, action: () => void) => void;
@@ -100,23 +105,35 @@ export class Peers {
         this.#introduce(peer);
         this.#peers.delete(event.link);
         return this.#tell("gone", peer);
-      case "stream": {
-        const { target, end, startedAt } = event;
-        this.#introduce(peer);
-        peer.streams++;
-        peer.bytesIn += end.bytesIn;
-        peer.bytesOut += end.bytesOut;
-        return this.#report.stream({
-          fingerprint: peer.fingerprint,
-          target,
-          code: end.code,
-          bytesIn: end.bytesIn,
-          bytesOut: end.bytesOut,
-          ms: Math.round(this.#now() - startedAt),
-          resumed: end.resumed,
-        });
-      }
+      case "stream":
+        this.#count(peer, event.end);
+        return this.#report.stream(this.#streamReport(peer, "tcp", event));
     }
+  }
+
+  /** A UDP flow of a link has ended. All are counted; a datagram makes one, so that only so many are told. */
+  flow(flow: FlowReport): void {
+    const peer = this.#peers.get(flow.link);
+    if (peer === undefined) return;
+    this.#count(peer, flow.end);
+    if (this.#flowsTold.take(peer.fingerprint, this.#now()) > 0) return;
+    this.#report.stream(this.#streamReport(peer, "udp", flow));
+  }
+
+  #count(peer: Peer, end: StreamEnd): void {
+    this.#introduce(peer);
+    peer.streams++;
+    peer.bytesIn += end.bytesIn;
+    peer.bytesOut += end.bytesOut;
+  }
+
+  #streamReport(
+    { fingerprint }: Peer,
+    protocol: StreamReport["protocol"],
+    { target, end: { code, bytesIn, bytesOut, resumed }, startedAt }: Pick<FlowReport, "target" | "end" | "startedAt">,
+  ): StreamReport {
+    const ms = Math.round(this.#now() - startedAt);
+    return { fingerprint, protocol, target, code, bytesIn, bytesOut, ms, resumed };
   }
 
   #introduce(peer: Peer | undefined): void {

@@ -81,7 +81,9 @@ export async function shareTarget(
   // Before the controller's own: connectors hear of it while there is still a path to them.
   signal.addEventListener("abort", close);
   try {
-    report.ended(await controller.run(signal));
+    const end = await controller.run(signal);
+    close();
+    report.ended(end);
     if (!killed(signal)) await running.forget();
   } catch (error) {
     if (OVER.has(errorCode(error))) await running.forget();

@@ -21,6 +21,8 @@ export class ShareReport implements PeerReport {
   /** The fingerprint of the device, the second half of the share's code. */
   readonly #fingerprint: string;
   #ready = false;
+  /** Nothing follows the line that says so. */
+  #over = false;
   #requests = 0;
   #name = "";
   /** Fingerprints of connectors that were here before; the first that came is forgotten first. */
@@ -37,6 +39,7 @@ export class ShareReport implements PeerReport {
 
   /** A change in the state of the share. */
   event(event: ShareEvent): void {
+    if (this.#over) return;
     const output = this.#output;
     switch (event.event) {
       case "registered":
@@ -62,6 +65,7 @@ export class ShareReport implements PeerReport {
 
   /** A request that has ended. */
   request(record: RequestRecord): void {
+    if (this.#over) return;
     this.#requests++;
     this.#output.request({
       method: record.method,
@@ -76,6 +80,7 @@ export class ShareReport implements PeerReport {
 
   /** Something happened to a connector. */
   peer(event: PeerEvent): void {
+    if (this.#over) return;
     const first = event.state === "connected" && this.#meet(event.fingerprint);
     if (event.state === "connected") this.#connectors++;
     const fields = event.state === "connected" ? { ...event, first } : event;
@@ -86,14 +91,16 @@ export class ShareReport implements PeerReport {
 
   /** A connection of a connector has ended. */
   stream(stream: StreamReport): void {
+    if (this.#over) return;
     this.#connections++;
     const { target, ...rest } = stream;
-    const place = hostPort(target.host || this.#name, target.port);
+    const place = `${hostPort(target.host || this.#name, target.port)}${stream.protocol === "udp" ? "/udp" : ""}`;
     this.#output.record("stream", { target: place, ...rest }, () => streamLine(stream, place, this.#output.colors));
   }
 
   /** The share is over. */
   ended(end: ShareEnd): void {
+    this.#over = true;
     const output = this.#output;
     output.event("closed", {
       reason: end,
@@ -157,11 +164,12 @@ export class ShareReport implements PeerReport {
     if (!this.#target.listening) {
       output.warn(`Nothing answers at ${this.#target.label} yet.`, "Visitors see an error page until it does.");
     }
-    if (!disableHttp) output.note(whoCanOpen(url));
+    const remark = disableHttp ? whoCanConnect(url) : whoCanOpen(url);
+    if (remark !== undefined) output.note(remark);
     if (!closed) output.note("Anyone who knows its name, which the URL says, can connect to these ports.");
     output.note("Ctrl-C ends the share.");
     if (this.#options.qr) void output.qr(url);
-    output.line();
+    if (!output.quiet) output.line();
   }
 }
 
@@ -179,9 +187,17 @@ function untilText(until: Date): string {
   return today ? until.toLocaleTimeString() : until.toLocaleString();
 }
 
-/** Names below `localhost` lead every visitor to his own machine. */
+/** Names below `localhost` lead everybody to his own machine. */
+function isForThisMachine(url: string): boolean {
+  return /(^|\.)localhost$/.test(new URL(url).hostname);
+}
+
+function whoCanConnect(url: string): string | undefined {
+  return isForThisMachine(url) ? "This relay is for this machine only: nobody connects from elsewhere." : undefined;
+}
+
 function whoCanOpen(url: string): string {
-  return /(^|\.)localhost$/.test(new URL(url).hostname)
+  return isForThisMachine(url)
     ? "This relay is for this machine only: its localhost URL opens here and nowhere else."
     : "Anyone with the URL can open it.";
 }

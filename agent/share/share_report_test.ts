@@ -83,6 +83,7 @@ const peer = (state: PeerEvent["state"], more: Partial<PeerEvent> = {}): PeerEve
 
 const stream = (more: Partial<StreamReport> = {}): StreamReport => ({
   fingerprint: "aaaaaaa-bbbbbbb-ccccccc-ddddddd",
+  protocol: "tcp",
   target: { host: "", port: 5432 },
   code: undefined,
   bytesIn: 1234,
@@ -124,7 +125,8 @@ Deno.test("what is said of strangers is true of what they can do", async () => {
   assert.match(await remark({}), /opens here and nowhere else[^]*can connect to these ports/);
   assert.doesNotMatch(await remark({ ports: "none" }), /can connect/);
   assert.doesNotMatch(await remark({ disableHttp: true }), /opens here/);
-  assert.match(await remark({ disableHttp: true }), /can connect to these ports/);
+  assert.match(await remark({ disableHttp: true }), /nobody connects from elsewhere[^]*can connect to these ports/);
+  assert.doesNotMatch(await remark({ quiet: true }), /\n\n\n$/);
 });
 
 Deno.test("connectors are told of as they come and go, new ones so that they stand out", async () => {
@@ -138,23 +140,27 @@ Deno.test("connectors are told of as they come and go, new ones so that they sta
     "  New connector aaaaaaa-bbbbbbb-ccccccc-ddddddd  from 203.0.113.7:4242, QUIC through the relay in lab, 12 ms",
   );
   assert.match(await told(peer("connected", { fingerprint: "eeeeeee-bbbbbbb-ccccccc-ddddddd" })), /^ {2}New connector/);
-  assert.match(await told(peer("connected", { from: undefined, transport: undefined })), /^ {2}Connected again: \S+$/);
+  assert.match(await told(peer("connected", { from: undefined, transport: undefined })), /^ {2}Connected again \S+$/);
   assert.equal(
     await told(peer("resumed", { resumed: 1, transport: "qmux", rttMs: undefined })),
-    "  On a new path: aaaaaaa-bbbbbbb-ccccccc-ddddddd  WebSocket through the relay in lab, resumed 1 time",
+    "  On a new path aaaaaaa-bbbbbbb-ccccccc-ddddddd  WebSocket through the relay in lab, resumed 1 time",
   );
-  assert.match(await told(peer("away")), /Out of reach: \S+ {2}its connections are kept$/);
+  assert.match(await told(peer("away")), /Out of reach \S+ {2}its connections are kept$/);
   assert.equal(
     await told(peer("gone", { resumed: 2, streams: 12, bytesIn: 999, bytesOut: 2_500_000 })),
-    "  Gone: aaaaaaa-bbbbbbb-ccccccc-ddddddd  12 connections, 999 B in, 2.5 MB out, resumed 2 times",
+    "  Gone aaaaaaa-bbbbbbb-ccccccc-ddddddd  12 connections, 999 B in, 2.5 MB out, resumed 2 times",
   );
   report.stream(stream());
-  report.stream(stream({ target: { host: "db", port: 80 }, code: "connection-refused", resumed: 3 }));
+  report.stream(stream({ target: { host: "db", port: 80 }, code: "reset", resumed: 3 }));
+  report.stream(stream({ protocol: "udp", code: "not-allowed", bytesIn: 0, bytesOut: 0 }));
   const lines = (await said()).stdout.trimEnd().split("\n");
   assert.match(lines[0]!, /^ {2}aaaaaaa {2}my-demo:5432 +1\.2 s {2}1\.2 kB in, 5\.6 MB out$/);
-  assert.match(lines[1]!, /^ {2}aaaaaaa {2}db:80 .* {2}resumed 3 times {2}connection-refused$/);
+  assert.match(lines[1]!, /^ {2}aaaaaaa {2}db:80 +1\.2 s {2}reset {2}1\.2 kB in, 5\.6 MB out {2}resumed 3 times$/);
+  assert.match(lines[2]!, /^ {2}aaaaaaa {2}my-demo:5432\/udp +1\.2 s {2}not-allowed$/);
   report.ended("interrupted");
-  assert.equal((await said()).stdout, "The share has ended; 0 requests served, 2 connections of 3 connectors.\n");
+  report.peer(peer("gone"));
+  report.stream(stream());
+  assert.equal((await said()).stdout, "The share has ended; 0 requests served, 3 connections of 3 connectors.\n");
 });
 
 Deno.test("with --json they are events", async () => {
@@ -176,6 +182,7 @@ Deno.test("with --json they are events", async () => {
   ]);
   assert.deepEqual(events[3], {
     event: "stream",
+    protocol: "tcp",
     target: "my-demo:5432",
     fingerprint: "aaaaaaa-bbbbbbb-ccccccc-ddddddd",
     code: "reset",
