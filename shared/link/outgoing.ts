@@ -1,5 +1,10 @@
 import { LinkError } from "../errors.ts";
-import { LINK_RECORD_COST_BYTES, LINK_RECORD_MAX_BYTES, LINK_STREAM_WINDOW_BYTES } from "../limits.ts";
+import {
+  LINK_RECORD_COST_BYTES,
+  LINK_RECORD_MAX_BYTES,
+  LINK_STREAM_LEAST_BYTES,
+  LINK_STREAM_WINDOW_BYTES,
+} from "../limits.ts";
 import type { Budget } from "./budget.ts";
 import { type Ack, RecordType, sealRecord } from "./record.ts";
 
@@ -138,8 +143,9 @@ export class Outgoing {
   #room(): number {
     if (!this.#budget.exhausted) return this.#limit - this.#next;
     // What every stream may always keep.
-    if (this.#cost >= LINK_STREAM_WINDOW_BYTES) return 0;
-    return Math.min(this.#limit, this.#acked + LINK_STREAM_WINDOW_BYTES) - this.#next;
+    const least = this.#budget.isScarce ? LINK_STREAM_LEAST_BYTES : LINK_STREAM_WINDOW_BYTES;
+    if (this.#cost >= least) return 0;
+    return Math.min(this.#limit, this.#acked + least) - this.#next;
   }
 
   #charge(cost: number): void {

@@ -5,6 +5,8 @@ import {
   LINK_LANES_MAX,
   LINK_REPLAY_WINDOW,
   LINK_SILENT_TICKS,
+  LINK_STALLED_FACTOR,
+  LINK_STREAM_WINDOW_BYTES,
 } from "../limits.ts";
 import { Budget } from "./budget.ts";
 import { ControlEnd } from "./control_end.ts";
@@ -19,6 +21,7 @@ import { decodeLaneHeader } from "./lane_header.ts";
 import { byeError, type LinkMessage, type PathInfo, type PortList } from "./link_control.ts";
 import { LinkStream, type StreamHost } from "./link_stream.ts";
 import { openRecord, type RawRecord, RecordType, sealRecord } from "./record.ts";
+import type { StreamBudgets } from "./stream_core.ts";
 import { ReplayWindow } from "./replay_window.ts";
 import { encodeResetCode } from "./reset_code.ts";
 
@@ -69,7 +72,7 @@ export class ShareLink implements LaneOwner, StreamHost {
   readonly #keys: LinkKeys;
   readonly #effects: ShareLinkEffects;
   readonly #resumeWindowMs: number;
-  readonly #budgets = { out: new Budget(LINK_BUDGET_BYTES), in: new Budget(LINK_BUDGET_BYTES) };
+  readonly #budgets: StreamBudgets;
   readonly #streams = new Map<number, LinkStream>();
   readonly #streamIds = new ReplayWindow(LINK_REPLAY_WINDOW);
   readonly #laneNumbers = new ReplayWindow(LINK_REPLAY_WINDOW);
@@ -88,13 +91,27 @@ export class ShareLink implements LaneOwner, StreamHost {
   #unreachableSince: number | undefined;
   /** Ticks since the other side was heard of. */
   #silent = 0;
+  /** Ticks in which it acknowledged little of what is kept for it, and what it had given back before. */
+  #stalled = 0;
+  #givenBefore = 0;
   #peerMtu = 0;
   #toldMtu = 0;
   #stopWatching: (() => void) | undefined;
   #over = false;
 
-  constructor(keys: LinkKeys, peer: LinkPeer, resumeWindowMs: number, effects: ShareLinkEffects) {
+  /** @param whole memory that it shares with other links */
+  constructor(
+    keys: LinkKeys,
+    peer: LinkPeer,
+    resumeWindowMs: number,
+    effects: ShareLinkEffects,
+    whole?: StreamBudgets,
+  ) {
     this.#keys = keys;
+    this.#budgets = {
+      out: new Budget(LINK_BUDGET_BYTES, whole?.out),
+      in: new Budget(LINK_BUDGET_BYTES, whole?.in),
+    };
     this.peer = peer;
     this.#effects = effects;
     this.#resumeWindowMs = resumeWindowMs;
@@ -121,6 +138,11 @@ export class ShareLink implements LaneOwner, StreamHost {
   /** Bytes that wait for the other side's acknowledgement, and those of windows beyond the usual. */
   get memory(): { readonly out: number; readonly in: number } {
     return { out: this.#budgets.out.used, in: this.#budgets.in.used };
+  }
+
+  /** Ticks in a row in which the other side took little of what is kept for it, or was not there. */
+  get stalled(): number {
+    return this.#unreachableSince === undefined ? this.#stalled : Infinity;
   }
 
   /** Lanes now, those that nothing uses with them. */
@@ -162,6 +184,7 @@ export class ShareLink implements LaneOwner, StreamHost {
     // It pings: lanes on which nothing comes lead nowhere, whatever the relay says.
     if (++this.#silent > LINK_SILENT_TICKS) this.#unheard();
     this.#closeUnproven();
+    this.#countStalled();
     for (const stream of [...this.#streams.values()]) stream.tick();
     this.#flows.tick();
     // What has waited for a lane until now is stale; the next one asks for it again.
@@ -284,6 +307,14 @@ export class ShareLink implements LaneOwner, StreamHost {
       this.#lanes.delete(lane);
       lane.close();
     }
+  }
+
+  #countStalled(): void {
+    const { used, given } = this.#budgets.out;
+    const took = given - this.#givenBefore;
+    this.#givenBefore = given;
+    const little = used < LINK_STREAM_WINDOW_BYTES || took * LINK_STALLED_FACTOR >= used;
+    this.#stalled = little ? 0 : this.#stalled + 1;
   }
 
   #unheard(): void {

@@ -8,11 +8,14 @@ import {
   LINK_HANDSHAKES_MAX,
   LINK_HANDSHAKES_PER_CHANNEL_MAX,
   LINK_HANDSHAKES_SHARE_BURST,
+  LINK_STALLED_TICKS,
+  LINKS_BUDGET_BYTES,
 } from "../limits.ts";
 import { within } from "../relay/handshake.ts";
 import { TokenBuckets } from "../token_buckets.ts";
 import type { BidiStream } from "../transport/transport.ts";
 import type { ByteReader } from "../wire/byte_reader.ts";
+import { Budget } from "./budget.ts";
 import type { LinkTarget, Reach, StreamEnd } from "./ends.ts";
 import {
   HANDSHAKE_TOO_MANY,
@@ -27,6 +30,7 @@ import { LINK_ID_BYTES, LinkKeys } from "./keys.ts";
 import { Lane } from "./lane.ts";
 import { encodeLinkMessage, type PathInfo, type PortList } from "./link_control.ts";
 import { type Holder, makeRoom, type Newcomer } from "./link_places.ts";
+import type { StreamBudgets } from "./stream_core.ts";
 import { noLinkRecord, RecordType, sealRecord } from "./record.ts";
 import { ShareLink, type Via } from "./share_link.ts";
 
@@ -59,6 +63,7 @@ export class ShareLinks {
   readonly #effects: ShareLinksEffects;
   /** With the path that each came on. */
   readonly #links = new Map<string, { readonly link: ShareLink; readonly via: Via }>();
+  readonly #memory: StreamBudgets;
   /** The channels of the handshakes under way. */
   readonly #handshaking: string[] = [];
   /** How many may begin. */
@@ -74,8 +79,10 @@ export class ShareLinks {
   });
   #closed = false;
 
-  constructor(options: HandshakeOptions, effects: ShareLinksEffects) {
+  /** @param budgetBytes memory for windows beyond the usual, and the same again for what waits to be acknowledged */
+  constructor(options: HandshakeOptions, effects: ShareLinksEffects, budgetBytes = LINKS_BUDGET_BYTES) {
     this.#options = options;
+    this.#memory = { out: new Budget(budgetBytes), in: new Budget(budgetBytes) };
     this.#effects = effects;
   }
 
@@ -97,15 +104,33 @@ export class ShareLinks {
     }
   }
 
+  /** Bytes that wait for acknowledgements, and those of windows beyond the usual, of all links. */
+  get memory(): { readonly out: number; readonly in: number } {
+    return { out: this.#memory.out.used, in: this.#memory.in.used };
+  }
+
   /** Housekeeping, every LINK_TICK_MS. */
   tick(): void {
     for (const { link } of [...this.#links.values()]) link.tick();
+    this.#relieve();
   }
 
   /** Ends all links and tells the other sides why. No more are taken. */
   close(message: string): void {
     this.#closed = true;
     for (const { link } of [...this.#links.values()]) link.close(message);
+  }
+
+  /** Once the memory is used up, links go that keep much of it and give little back; who is away, first. */
+  #relieve(): void {
+    if (!this.#memory.out.exhausted) return;
+    const links = [...this.#links.values()].map(({ link }) => ({ link, away: link.stalled === Infinity }))
+      .filter(({ link }) => link.stalled >= LINK_STALLED_TICKS && link.memory.out > 0)
+      .sort((a, b) => Number(b.away) - Number(a.away) || b.link.memory.out - a.link.memory.out);
+    for (const { link } of links) {
+      if (!this.#memory.out.exhausted) return;
+      link.close("It held too much of the share's memory.");
+    }
   }
 
   async #begin(
@@ -214,7 +239,7 @@ export class ShareLinks {
         this.#links.delete(id);
         tell({ event: "over", link: id, error });
       },
-    });
+    }, this.#memory);
     this.#links.set(id, { link, via });
     tell({ event: "connected", link: id, peer, from: via.from });
     return link;

@@ -4,6 +4,8 @@ import {
   LINK_HANDSHAKE_REFILL_MS,
   LINK_HANDSHAKES_BURST,
   LINK_HANDSHAKES_SHARE_BURST,
+  LINK_STALLED_TICKS,
+  LINK_STREAM_WINDOW_BYTES,
   LINKS_PER_CHANNEL_MAX,
   LINKS_PER_DEVICE_MAX,
 } from "../limits.ts";
@@ -15,6 +17,7 @@ import { readStreamHeader } from "../wire/control.ts";
 import { ConnectorLink } from "./connector_link.ts";
 import { openLink } from "./open_link.ts";
 import { type LinkEvent, ShareLinks } from "./share_links.ts";
+import { MemoryEnd } from "./testing/memory_end.ts";
 
 const COMMON = {
   name: "calm-otter-1234",
@@ -29,7 +32,10 @@ class Share {
   now = 0;
   answered = 0;
 
-  constructor(identity: Identity) {
+  /** What was dialled. */
+  readonly ends: MemoryEnd[] = [];
+
+  constructor(identity: Identity, budgetBytes?: number) {
     const counted: Identity = {
       ...identity,
       sign: (data) => {
@@ -39,13 +45,17 @@ class Share {
     };
     this.links = new ShareLinks({ ...COMMON, identity: counted }, {
       reach: {
-        connect: () => new Promise(() => {}),
+        connect: () => {
+          const end = new MemoryEnd();
+          this.ends.push(end);
+          return Promise.resolve(end);
+        },
         openFlow: () => ({ send: () => {}, close: () => {} }),
       },
       now: () => this.now,
       watchPorts: () => () => {},
       tell: (event) => this.events.push(event),
-    });
+    }, budgetBytes);
   }
 
   /** A connector's session. */
@@ -66,7 +76,7 @@ class Share {
   }
 }
 
-const newShare = async () => new Share(await generateIdentity(secureRandom));
+const newShare = async (budgetBytes?: number) => new Share(await generateIdentity(secureRandom), budgetBytes);
 
 /** Sets up a link as another connector does. Returns its end's error, once there is one. */
 async function connect(session: Session, identity: Identity): Promise<{ link: ConnectorLink; over: Promise<string> }> {
@@ -135,4 +145,44 @@ Deno.test("handshakes cost a share no more than it can spare, whoever asks for t
   assert.equal(share.answered, LINK_HANDSHAKES_BURST + 2);
   for (let i = 0; i < 2 * LINK_HANDSHAKES_SHARE_BURST; i++) await ask(share.session(2 + i));
   assert.equal(share.answered, LINK_HANDSHAKES_BURST + LINK_HANDSHAKES_SHARE_BURST);
+});
+
+Deno.test("links share their memory; when it is used up those go that keep most and take nothing, who is away first", async () => {
+  const share = await newShare(1.5 * LINK_STREAM_WINDOW_BYTES);
+  const sessions = [share.session(1), share.session(2), share.session(3)];
+  const near: { link: ConnectorLink; over: Promise<string> }[] = [];
+  for (const [i, session] of sessions.entries()) {
+    const connector = await connect(session, await generateIdentity(secureRandom));
+    near.push(connector);
+    // The first is away, the second takes nothing, the third takes what it gets.
+    for (let stream = 0; stream < 2; stream++) {
+      const local = new MemoryEnd();
+      local.stuck = i === 1;
+      void connector.link.connect({ host: "", port: 1 }, local);
+      while (share.ends.length <= 2 * i + stream) await new Promise((resolve) => setTimeout(resolve));
+    }
+  }
+  sessions[0]!.close();
+  while (!share.events.some((event) => event.event === "reachable" && !event.reachable)) {
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  const states = () => [0, 2, 4].map((i) => share.ends[i]!.state);
+  const talk = (from: number) => {
+    for (const end of share.ends.slice(from, from + 2)) end.say(new Uint8Array(LINK_STREAM_WINDOW_BYTES));
+    const { out } = share.links.memory;
+    assert.ok(out >= 1.5 * LINK_STREAM_WINDOW_BYTES && out < 2 * LINK_STREAM_WINDOW_BYTES, `${out} bytes kept`);
+  };
+  talk(0);
+  share.links.tick();
+  assert.deepEqual(states(), ["reset", "open", "open"]);
+  assert.equal(share.links.memory.out < 4096, true);
+  for (let i = 0; i < LINK_STALLED_TICKS; i++) {
+    assert.deepEqual(states(), ["reset", "open", "open"]);
+    if (i === 0) talk(2);
+    share.links.tick();
+  }
+  assert.deepEqual(states(), ["reset", "reset", "open"]);
+  assert.match(await near[1]!.over, /memory/);
+  assert.equal(share.links.size, 1);
+  share.links.close("done");
 });
