@@ -1,16 +1,22 @@
 import type { EdgeInfo } from "../../shared/edge_info.ts";
 import { errorCode, errorMessage, LinkError, ServiceError, TransportError } from "../../shared/errors.ts";
-import { CONNECT_AWAY_WAIT_MS, CONNECT_GOODBYE_MS, HANDSHAKE_TIMEOUT_MS } from "../../shared/limits.ts";
+import {
+  CONNECT_AWAY_WAIT_MS,
+  CONNECT_GOODBYE_MS,
+  HANDSHAKE_TIMEOUT_MS,
+  RECONNECT_MAX_MS,
+} from "../../shared/limits.ts";
 import { ConnectorLink, type ConnectorLinkEffects } from "../../shared/link/connector_link.ts";
 import type { LinkTarget, StreamEnd, TcpEnd, Tunnel, UdpFlow } from "../../shared/link/ends.ts";
 import type { LinkPeer } from "../../shared/link/handshake.ts";
 import type { PortList } from "../../shared/link/link_control.ts";
 import type { OpenedLink } from "../../shared/link/open_link.ts";
-import { type Control, dialHandshake, within } from "../../shared/relay/handshake.ts";
+import { type Control, dialHandshake } from "../../shared/relay/handshake.ts";
 import type { Connected, Fallback } from "../../shared/transport/connect.ts";
 import type { Session } from "../../shared/transport/transport.ts";
 import { countedFlow } from "../net/counted_flow.ts";
 import { firstSuccess } from "../share/attempts.ts";
+import { Backoff } from "../share/backoff.ts";
 import { readUntilBye } from "../share/until_bye.ts";
 import { VERSION } from "../version.ts";
 
@@ -90,6 +96,8 @@ interface Path {
   readonly control: Control;
   readonly edge: EdgeInfo;
   readonly fallback: Fallback | undefined;
+  /** Why it is over, once it is. */
+  readonly lost: Promise<{ readonly code: string; readonly message: string }>;
 }
 
 /** Keeps a link to one share: finds it, attaches, and finds it again after every loss. It is the tunnel for local listeners. */
@@ -128,17 +136,16 @@ export class PathController implements Tunnel {
       const path = await this.#findPath(signal, (error) => errorCode(error) === "share-away" && inTime());
       if (path === undefined) return false;
       try {
-        await this.#useOrClose(path);
-        break;
+        await this.#useOrClose(path, signal);
+        await this.#untilConfirmed(path, signal);
+        return true;
       } catch (error) {
+        if (signal.aborted) return false;
         // The edge may not have noticed yet that the share is gone.
         if (FINAL.has(errorCode(error)) || !inTime()) throw error;
         this.#tell({ event: "waiting", code: errorCode(error), message: errorMessage(error) });
       }
     }
-    const confirmed = this.#link?.confirmed ?? Promise.reject(new LinkError("link-closed", "The link broke at once."));
-    await within(HANDSHAKE_TIMEOUT_MS, () => confirmed);
-    return true;
   }
 
   /**
@@ -150,13 +157,19 @@ export class PathController implements Tunnel {
       if (signal.aborted) resolve();
       signal.addEventListener("abort", () => resolve(), { once: true });
     });
+    const backoff = new Backoff(() => this.#effects.random());
     try {
       while (!signal.aborted) {
+        const begun = this.#effects.now();
         if (this.#path !== undefined) await Promise.race([this.#untilLost(this.#path), stopped]);
+        // Paths that are soon lost again are not looked for at once each time.
+        if (this.#effects.now() - begun > RECONNECT_MAX_MS) backoff.reset();
+        else await this.#effects.sleep(backoff.next(), signal);
         if (signal.aborted) return;
         const path = await this.#findPath(signal, (error) => !FINAL.has(errorCode(error)));
         if (path !== undefined) {
-          await this.#useOrClose(path).catch((error) => {
+          await this.#useOrClose(path, signal).catch((error) => {
+            if (signal.aborted) return;
             if (FINAL.has(errorCode(error))) throw error;
             this.#tell({ event: "waiting", code: errorCode(error), message: errorMessage(error) });
           });
@@ -251,6 +264,7 @@ export class PathController implements Tunnel {
     const { session, fallback } = await this.#effects.connect(edge, signal);
     const end = () => session.close({ code: 0, reason: "bye" });
     signal.addEventListener("abort", end);
+    if (signal.aborted) end();
     try {
       const hello = {
         role: "connect" as const,
@@ -260,7 +274,7 @@ export class PathController implements Tunnel {
       };
       const { control } = await dialHandshake(session, hello, HANDSHAKE_TIMEOUT_MS);
       if (signal.aborted) throw new TransportError("session-closed", "another attempt was faster");
-      return { session, control, edge, fallback };
+      return { session, control, edge, fallback, lost: readUntilBye(control, session) };
     } catch (error) {
       end();
       throw error;
@@ -269,14 +283,38 @@ export class PathController implements Tunnel {
     }
   }
 
-  async #useOrClose(path: Path): Promise<void> {
+  async #useOrClose(path: Path, signal: AbortSignal): Promise<void> {
+    const end = () => path.session.close({ code: 0, reason: "bye" });
+    signal.addEventListener("abort", end);
+    if (signal.aborted) end();
     try {
       await this.#use(path);
     } catch (error) {
-      path.session.close({ code: 0, reason: "bye" });
-      this.#path = undefined;
+      end();
+      if (this.#path === path) this.#path = undefined;
       throw error;
+    } finally {
+      signal.removeEventListener("abort", end);
     }
+  }
+
+  /** Waits for the share's first word on a new link. @throws {TransportError} when the path is lost before, or silent */
+  async #untilConfirmed(path: Path, signal: AbortSignal): Promise<void> {
+    const link = this.#link;
+    const enough = new AbortController();
+    const confirmed = await Promise.race([
+      link?.confirmed.then(() => true) ?? false,
+      path.lost.then(() => false),
+      this.#effects.sleep(HANDSHAKE_TIMEOUT_MS, AbortSignal.any([signal, enough.signal])).then(() => false),
+    ]);
+    enough.abort();
+    if (confirmed) return;
+    path.session.close({ code: 0, reason: "bye" });
+    this.#path = undefined;
+    this.#link = undefined;
+    const error = new TransportError("connect-timeout", "The share does not answer.");
+    link?.fail(new LinkError("link-closed", error.message));
+    throw error;
   }
 
   /** Puts the link on a path, or makes one there. */
@@ -294,13 +332,17 @@ export class PathController implements Tunnel {
 
   async #newLink(path: Path, again: boolean): Promise<void> {
     const { keys, peer, first } = await this.#effects.openLink(path.session);
+    // Meanwhile the path may have been lost, and another found.
+    if (this.#path !== path) throw new TransportError("session-closed", "The path was lost.");
     const link: ConnectorLink = new ConnectorLink(
       keys,
       Math.min(this.#resumeWindowMs, peer.settings.resumeWindowMs),
-      this.#linkEffects(() => link),
+      this.#linkEffects(() => link, () => confirmed),
     );
     this.#link = link;
     this.#resumed = 0;
+    let confirmed = false;
+    void link.confirmed.then(() => confirmed = true);
     link.attach(path.session, first);
     const { edge, fallback, session } = path;
     this.#tell({ event: "attached", edge, transport: session.transport, fallback, resumed: 0 });
@@ -309,7 +351,7 @@ export class PathController implements Tunnel {
     this.#tellPath();
   }
 
-  #linkEffects(link: () => ConnectorLink): ConnectorLinkEffects {
+  #linkEffects(link: () => ConnectorLink, wasConfirmed: () => boolean): ConnectorLinkEffects {
     const current = () => this.#link === link();
     return {
       now: () => this.#effects.now(),
@@ -336,8 +378,8 @@ export class PathController implements Tunnel {
         const path = this.#path;
         if (path === undefined) return;
         const leave = () => path.session.close({ code: 0, reason: "bye" });
-        // A path on which somebody tampers is not worth a second try.
-        if (error.code === "link-closed") this.#newLink(path, true).catch(leave);
+        // A path on which somebody tampers, or a link never comes about, is not worth a second try.
+        if (error.code === "link-closed" && wasConfirmed()) this.#newLink(path, true).catch(leave);
         else leave();
       },
     };
@@ -356,7 +398,7 @@ export class PathController implements Tunnel {
   }
 
   async #untilLost(path: Path): Promise<void> {
-    const { code, message } = await readUntilBye(path.control, path.session);
+    const { code, message } = await path.lost;
     path.session.close();
     if (this.#path === path) this.#path = undefined;
     this.#link?.detach();

@@ -202,10 +202,27 @@ export class SimPath {
     this.#weather = weather;
     this.#ends = [new End(), new End()];
     const [near, far] = this.#ends;
-    this.near = near.session(() => this.#open(), (datagram) => this.#fly(datagram, far));
-    this.far = far.session(() => Promise.reject(new Error("only the connector opens")), (datagram) => {
-      this.#fly(datagram, near);
+    this.near = near.session({
+      openStream: () => this.#open(),
+      send: (datagram) => this.#fly(datagram, far),
+      close: () => {
+        this.loseNear();
+        clock.later(weather.latency[1], () => this.loseFar());
+      },
     });
+    this.far = far.session({
+      openStream: () => Promise.reject(new Error("only the connector opens")),
+      send: (datagram) => this.#fly(datagram, near),
+      close: () => {
+        this.loseFar();
+        clock.later(weather.latency[1], () => this.loseNear());
+      },
+    });
+  }
+
+  /** The connector's end lives. */
+  get isOpen(): boolean {
+    return !this.#ends[0].closed;
   }
 
   /** Streams that have not ended in both directions. */
@@ -226,9 +243,9 @@ export class SimPath {
     for (const { up } of this.#streams) up.cut();
   }
 
-  /** One stream breaks, or all: both directions, at any byte. */
-  cutStreams(share: number): void {
-    for (const { up, down } of this.#streams) {
+  /** Streams break, this share of them, but not the first `spared`: both directions, at any byte. */
+  cutStreams(share: number, spared = 0): void {
+    for (const { up, down } of [...this.#streams].slice(spared)) {
       if (this.#random() >= share) continue;
       up.cut();
       down.cut();
@@ -286,12 +303,22 @@ const DATAGRAM_MAX = 1200;
 /** One end of a path. */
 class End {
   closed = false;
+  readonly #ended: Promise<SessionClose>;
+  #resolveEnded!: (close: SessionClose) => void;
   readonly #accepted: BidiStream[] = [];
   readonly #datagrams: Uint8Array[] = [];
   #wakeAccept: (() => void) | undefined;
   #wakeDatagram: (() => void) | undefined;
 
-  session(openStream: () => Promise<BidiStream>, send: (datagram: Uint8Array) => void): Session {
+  constructor() {
+    this.#ended = new Promise((resolve) => this.#resolveEnded = resolve);
+  }
+
+  session({ openStream, send, close }: {
+    openStream: () => Promise<BidiStream>;
+    send: (datagram: Uint8Array) => void;
+    close: () => void;
+  }): Session {
     const datagrams: Datagrams = {
       maxSize: DATAGRAM_MAX,
       send: (payload) => {
@@ -311,7 +338,7 @@ class End {
       transport: "memory",
       remoteAddress: undefined,
       datagrams,
-      closed: new Promise<SessionClose>(() => {}),
+      closed: this.#ended,
       openStream,
       acceptStream: async () => {
         while (this.#accepted.length === 0) {
@@ -320,7 +347,7 @@ class End {
         }
         return this.#accepted.shift();
       },
-      close: () => this.close(),
+      close,
     };
   }
 
@@ -337,6 +364,7 @@ class End {
 
   close(): void {
     this.closed = true;
+    this.#resolveEnded({ code: 0, reason: "", local: false });
     this.#wakeAccept?.();
     this.#wakeDatagram?.();
   }
