@@ -11,7 +11,7 @@ import { within } from "../support/visitor.ts";
 
 const TRANSFERS = 200;
 /** One transfer in so many goes as fast as it can. */
-const BULK_EVERY = 20;
+const BULK_EVERY = 40;
 /** What is aimed at, on a machine that has nothing else to do; SPANWAY_LONG=1 holds it to that. */
 const RESUMED_P99_MS = 5000;
 /** A busy machine may be late, but not as late as somebody who waits for a dead edge. */
@@ -53,10 +53,10 @@ async function checkEnds(transfers: readonly Transfer[], server: TransferServer)
   assert.equal(server.seen.size, transfers.length);
 }
 
-function tell(what: string, gaps: readonly number[]): void {
+function tell(what: string, gaps: readonly number[], p99Ms = BOUND_MS): void {
   const at = (part: number) => gaps[Math.floor((gaps.length - 1) * part)];
   console.log(`${what}: stood still for p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, at most ${at(1)} ms`);
-  assert.ok(at(0.99)! < BOUND_MS, `p99 ${at(0.99)} ms`);
+  assert.ok(at(0.99)! < p99Ms, `p99 ${at(0.99)} ms`);
 }
 
 Deno.test("kill -9 of the edge under 200 transfers, with a second edge there", async () => {
@@ -117,7 +117,8 @@ testUnless(whyNotLong(), "forty kills in a row, of one edge or the other", async
     );
   }
   gaps.sort((a, b) => a - b);
-  tell("forty kills", gaps);
+  // Some of them hit while the last one is still being made good.
+  tell("forty kills", gaps, 2 * RESUMED_P99_MS);
   await checkEnds(transfers, server);
 });
 
