@@ -465,8 +465,13 @@ export const TROUBLE_TOLD_AFTER_MS = 1 * SECOND;
 export const REACH_CONNECT_TIMEOUT_MS = 10 * SECOND;
 /** Connections being set up at once: each is a socket and half-open at somebody else's door. */
 export const REACH_DIALS_MAX = 256;
-/** Those to one host: a host that swallows everything stops only itself. */
-export const REACH_DIALS_PER_HOST_MAX = 64;
+/** Those of one link: it holds up no other. */
+export const REACH_DIALS_PER_LINK_MAX = 48;
+/** Those of one link to one host: a host that swallows everything stops only itself. */
+export const REACH_DIALS_PER_HOST_MAX = 32;
+/** Of REACH_DIALS_MAX, kept for links that have fewer than these: a few links at their limit hold up nobody else. */
+export const REACH_DIALS_KEPT = 64;
+export const REACH_DIALS_FEW = 4;
 /** Connections that wait for their turn; beyond it they are refused. A few links at their limit fit. */
 export const REACH_DIALS_WAITING_MAX = 16_384;
 /** And nobody waits for longer than this. */

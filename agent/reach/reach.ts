@@ -5,14 +5,19 @@ import {
   REACH_CONNECT_TIMEOUT_MS,
   REACH_CONNECTIONS_MAX,
   REACH_DIAL_WAIT_MS,
+  REACH_DIALS_FEW,
+  REACH_DIALS_KEPT,
   REACH_DIALS_MAX,
   REACH_DIALS_PER_HOST_MAX,
+  REACH_DIALS_PER_LINK_MAX,
   REACH_DIALS_WAITING_MAX,
 } from "../../shared/limits.ts";
 import type { LinkTarget, Reach, TcpEnd, UdpFlow } from "../../shared/link/ends.ts";
 import { socketEnd } from "../net/socket_end.ts";
+import { addressKind } from "./address_kind.ts";
 import { dial, placeOf } from "./dial.ts";
 import { Flows } from "./flows.ts";
+import { parseIp } from "./ip.ts";
 import type { Lookup } from "./lookup.ts";
 import type { ReachPolicy } from "./policy.ts";
 import { Turns } from "./turns.ts";
@@ -43,7 +48,10 @@ export class HostReach implements Reach {
   readonly #flows: Flows;
   readonly #turns = new Turns({
     max: REACH_DIALS_MAX,
+    maxPerOwner: REACH_DIALS_PER_LINK_MAX,
     maxPerKey: REACH_DIALS_PER_HOST_MAX,
+    kept: REACH_DIALS_KEPT,
+    fewPerOwner: REACH_DIALS_FEW,
     waiting: REACH_DIALS_WAITING_MAX,
     waitMs: REACH_DIAL_WAIT_MS,
   });
@@ -103,8 +111,8 @@ export class HostReach implements Reach {
     const decision = this.#policy.decide("tcp", target);
     const place = placeOf(target.host, target.port);
     // A host that swallows everything has a queue of its own; what is asked of others goes past it.
-    const host = decision.kind === "lookup" ? decision.name : decision.addresses[0] ?? "";
-    const done = await this.#turns.take(`${link}/${host}`, signal);
+    const host = decision.kind === "lookup" ? decision.name : hostOf(decision.addresses[0] ?? "");
+    const done = await this.#turns.take(link, host, signal);
     try {
       if (this.#sockets.size + this.#turns.running > this.#connectionsMax) throw noRoom();
       const until = performance.now() + this.#timeoutMs;
@@ -124,6 +132,12 @@ export class HostReach implements Reach {
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
   }
+}
+
+/** This machine answers at 16 million addresses. */
+function hostOf(address: string): string {
+  const ip = parseIp(address);
+  return ip !== undefined && addressKind(ip) === "loopback" ? "loopback" : address;
 }
 
 function noRoom(): LinkError {

@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { createServer, type Server, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { LinkError } from "../../shared/errors.ts";
-import { REACH_DIALS_MAX, REACH_DIALS_PER_HOST_MAX } from "../../shared/limits.ts";
+import {
+  REACH_DIALS_FEW,
+  REACH_DIALS_KEPT,
+  REACH_DIALS_MAX,
+  REACH_DIALS_PER_HOST_MAX,
+  REACH_DIALS_PER_LINK_MAX,
+} from "../../shared/limits.ts";
 import type { TcpEnd, TcpListener } from "../../shared/link/ends.ts";
 import { parseHostRule } from "./host_rule.ts";
 import { createLookup, type Lookup } from "./lookup.ts";
@@ -277,29 +283,43 @@ Deno.test("a host that swallows everything holds up no other", async () => {
   assert.equal(reach.load.waiting, 0);
 });
 
-Deno.test("a link with thousands of connections that wait does not hold up another", async () => {
-  const lookups: ((error: LinkError) => void)[] = [];
-  const reach = reachOf({
-    hosts: ["*.test"],
-    connectTimeoutMs: 60_000,
-    lookup: () => new Promise((_, reject) => lookups.push(reject)),
-  });
+Deno.test("links with thousands of connections that wait do not hold up another", async () => {
+  const reach = reachOf({ hosts: ["*.test"], connectTimeoutMs: 60_000, lookup: () => new Promise(() => {}) });
   const aborter = new AbortController();
-  const [greedy, modest] = [reach.forLink(), reach.forLink()];
-  const stuck = Array.from({ length: 5000 }, (_, i) => {
-    return greedy.connect({ host: `host-${i % 10}.test`, port: 80 }, aborter.signal);
-  });
+  const stuck = Array.from({ length: 5 }, () => reach.forLink()).flatMap((greedy) =>
+    Array.from({ length: 1000 }, (_, i) => greedy.connect({ host: `host-${i % 10}.test`, port: 80 }, aborter.signal))
+  );
   const over = Promise.allSettled(stuck);
+  assert.equal(reach.load.dialling, REACH_DIALS_MAX - REACH_DIALS_KEPT + REACH_DIALS_FEW);
   await using server = await listen(() => {});
-  const turn = modest.connect({ host: "", port: server.port }, never);
-  assert.equal(reach.load.dialling, REACH_DIALS_MAX);
-  await until(() => lookups.length === REACH_DIALS_MAX);
-  // A few places get free, for which all the others have waited longer.
-  for (const fail of lookups.slice(0, 20)) fail(new LinkError("name-unknown", "Nobody knows it."));
-  (await turn).reset();
+  const modest = reach.forLink();
+  (await modest.connect({ host: "", port: server.port }, never)).reset();
   aborter.abort();
   await over;
   assert.equal(reach.load.waiting, 0);
+});
+
+Deno.test("one link gets its part of the dials, and the addresses of this machine count as one host", async () => {
+  const reach = reachOf({
+    hosts: ["*.test"],
+    connectTimeoutMs: 60_000,
+    lookup: () => new Promise(() => {}),
+  });
+  const link = reach.forLink();
+  const aborter = new AbortController();
+  const names = Array.from({ length: 1000 }, (_, i) => link.connect({ host: `h${i}.test`, port: 1 }, aborter.signal));
+  assert.equal(reach.load.dialling, REACH_DIALS_PER_LINK_MAX);
+  const over = Promise.allSettled(names);
+  aborter.abort();
+  await over;
+  const again = new AbortController();
+  const loopback = Array.from(
+    { length: 200 },
+    (_, i) => link.connect({ host: `127.0.1.${i + 1}`, port: 1 }, again.signal),
+  );
+  assert.equal(reach.load.dialling, REACH_DIALS_PER_HOST_MAX);
+  again.abort();
+  await Promise.allSettled(loopback);
 });
 
 Deno.test("after its end a share reaches nothing", async () => {
