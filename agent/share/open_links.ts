@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import type { Identity } from "../../shared/identity.ts";
 import { LINK_TICK_MS } from "../../shared/limits.ts";
 import { ShareLinks } from "../../shared/link/share_links.ts";
@@ -43,7 +42,7 @@ export async function openLinks(options: LinksOptions): Promise<OpenLinks> {
   const { name, identity, host, rules, resumeWindowMs, report } = options;
   const lookup = createLookup();
   const target = await findTargetHost(host, ownAddresses, lookup);
-  refuseOwnHosts(rules.allowHosts, target, ownAddresses(), hostname());
+  await refuseOwnHosts(rules.allowHosts, target, ownAddresses, lookup);
   const policy = new ReachPolicy({ ...rules, target, name, own: ownAddresses });
   if (allowsNothing(rules)) return { links: undefined, close: () => {} };
   const reach = new HostReach(policy, lookup);
