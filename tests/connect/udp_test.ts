@@ -59,6 +59,33 @@ Deno.test("SOCKS5 UDP ASSOCIATE: several targets by name and address, each answe
   assert.equal((await ask("127.0.0.1", two.port, large)).text, `two:${large}`);
 });
 
+Deno.test("both ends are told of flows: where to, how much, and what was refused", async () => {
+  using server = await UdpPeer.start((datagram) => datagram);
+  await using share = await startTcpShare(w.relay, ["--ports", `${server.port}/udp`]);
+  {
+    await using connect = await startConnect(share, {
+      relay: w.relay,
+      args: ["-L", `0:${server.port}/udp`, "-L", "0:9/udp"],
+    });
+    using peer = await UdpPeer.start();
+    peer.send(Buffer.from("refused"), connect.ports[1]!);
+    const refused = await connect.process.event("stream");
+    assert.deepEqual([refused.protocol, refused.code], ["udp", "not-allowed"]);
+    assert.equal(refused.target, `${share.name}:9/udp`);
+    peer.send(Buffer.from("hello"), connect.ports[0]!);
+    assert.equal((await peer.next()).toString(), "hello");
+    await connect.stop();
+    const closed = connect.process.events.find(({ event }) => event === "closed");
+    assert.deepEqual([closed?.streams, closed?.bytesIn, closed?.bytesOut], [2, 5, 12]);
+  }
+  const streams = () => share.process.events.filter(({ event }) => event === "stream");
+  await eventually("the owner hears of both", () => streams().length === 2);
+  assert.deepEqual(streams().map(({ protocol, target, code, bytesIn }) => [protocol, target, code, bytesIn]), [
+    ["udp", `${share.name}:9/udp`, "not-allowed", 7],
+    ["udp", `${share.name}:${server.port}/udp`, undefined, 5],
+  ]);
+});
+
 Deno.test("each local peer has a flow of its own, which the far side tells apart", async () => {
   using server = await UdpPeer.start((_datagram, from) => Buffer.from(String(from.port)));
   await using connect = await w.connect(["-L", `0:${server.port}/udp`]);
