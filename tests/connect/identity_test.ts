@@ -60,6 +60,9 @@ alongside({
     assert.equal(await within(end, "the end"), "reset");
     assert.equal(await within(connect.process.exited, "the end of the connect"), NOT_FOUND);
     assert.equal((await connect.process.event("error")).code, "share-ended");
+    // Said once: no warning of a loss before it.
+    assert.equal(connect.process.errors.match(/^(warning: (?!This identity)|error: ).*/gm)?.length, 1);
+    assert.equal(share.process.events.at(-1)?.event, "closed");
   },
 
   async "a plain name is pinned on first use; another identity under it is refused until it is accepted knowingly"() {
