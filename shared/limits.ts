@@ -392,8 +392,8 @@ export const CONNECT_AWAY_WAIT_MS = 10 * SECOND;
 export const LINK_CHANNELS_MAX = 256;
 /** Records of one turn of the event loop that are sent as one, in all: larger ones go alone, uncopied. */
 export const LANE_GATHER_BYTES = 4 * KiB;
-/** UDP flows of one link; the one that is idle for longest makes room. */
-export const LINK_FLOWS_MAX = 4096;
+/** UDP flows of one link, half of what a share has for all; the one that is idle for longest makes room. */
+export const LINK_FLOWS_MAX = 1024;
 /** A flow without a datagram either way ends after this: two keep-alives of common NATs. */
 export const LINK_FLOW_IDLE_MS = 2 * MINUTE;
 /** A flow from which nothing has come back for so long says again where it leads. */
@@ -480,7 +480,7 @@ export const REACH_DIAL_WAIT_MS = 30 * SECOND;
 export const REACH_CONNECTIONS_MAX = 8192;
 /** Names being looked up at once. A lookup that hangs holds a thread and cannot be taken back. */
 export const REACH_LOOKUPS_MAX = 64;
-/** UDP flows of all peers of a share: each is a socket with a buffer of up to 64 KiB. The longest idle makes room. */
+/** UDP flows of all peers of a share: each is a socket with a buffer of up to 64 KiB. The link with most makes room. */
 export const REACH_FLOWS_MAX = 2048;
 /** Datagrams of one flow that wait until its host has been looked up. */
 export const REACH_FLOW_EARLY_MAX = 16;

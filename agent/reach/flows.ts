@@ -22,7 +22,10 @@ export interface FlowOptions {
 type Receive = (payload: Uint8Array) => void;
 type Closed = (code: LinkErrorCode | undefined) => void;
 
-/** The UDP flows of a share, each with a socket of its own. When there are too many the longest idle makes room. */
+/**
+ * The UDP flows of a share, each with a socket of its own. When there are too many, the link that has most gives up the one
+ * that is idle for longest; it is the one that asks where no other has more.
+ */
 export class Flows {
   readonly #policy: ReachPolicy;
   readonly #lookup: Lookup;
@@ -31,6 +34,8 @@ export class Flows {
   readonly #sweepMs: number;
   /** The longest idle first, to within a sweep. */
   readonly #flows = new Set<Flow>();
+  /** How many each link has; none has none. */
+  readonly #counts = new Map<string, number>();
   #sweep: ReturnType<typeof setInterval> | undefined;
   #over = false;
 
@@ -46,9 +51,9 @@ export class Flows {
     return this.#flows.size;
   }
 
-  /** As `Reach.openFlow`. */
-  open(target: LinkTarget, receive: Receive, closed: Closed): UdpFlow {
-    const flow = new Flow(receive, closed, {
+  /** As `Reach.openFlow`, for a link. */
+  open(target: LinkTarget, receive: Receive, closed: Closed, link = ""): UdpFlow {
+    const flow = new Flow(link, receive, closed, {
       used: () => {
         // Its place in the order; moving it for every datagram would cost more than it is worth.
         this.#flows.delete(flow);
@@ -56,15 +61,14 @@ export class Flows {
       },
       over: () => {
         this.#flows.delete(flow);
+        this.#count(link, -1);
         if (this.#flows.size === 0) this.#stopSweeping();
       },
       movedAfterMs: this.#sweepMs,
     });
-    if (this.#flows.size >= this.#max) {
-      const [oldest] = this.#flows;
-      oldest?.end(undefined);
-    }
+    if (this.#flows.size >= this.#max) this.#makeRoom(link);
     this.#flows.add(flow);
+    this.#count(link, 1);
     this.#sweep ??= setInterval(() => this.#endIdle(), this.#sweepMs);
     void flow.begin(() => this.#socketFor(target, flow));
     return flow;
@@ -73,6 +77,20 @@ export class Flows {
   close(): void {
     this.#over = true;
     for (const flow of [...this.#flows]) flow.close();
+  }
+
+  #makeRoom(link: string): void {
+    let [most, count] = [link, this.#counts.get(link) ?? 0];
+    for (const [other, others] of this.#counts) if (others > count) [most, count] = [other, others];
+    for (const flow of this.#flows) {
+      if (flow.link === most) return flow.end(undefined);
+    }
+  }
+
+  #count(link: string, change: number): void {
+    const count = (this.#counts.get(link) ?? 0) + change;
+    if (count === 0) this.#counts.delete(link);
+    else this.#counts.set(link, count);
   }
 
   async #socketFor(target: LinkTarget, flow: Flow): Promise<PeerSocket> {
@@ -116,6 +134,7 @@ interface FlowHooks {
 }
 
 class Flow implements UdpFlow {
+  readonly link: string;
   readonly #receive: Receive;
   readonly #closed: Closed;
   readonly #hooks: FlowHooks;
@@ -127,7 +146,8 @@ class Flow implements UdpFlow {
   #movedAt = performance.now();
   usedAt = this.#movedAt;
 
-  constructor(receive: Receive, closed: Closed, hooks: FlowHooks) {
+  constructor(link: string, receive: Receive, closed: Closed, hooks: FlowHooks) {
+    this.link = link;
     this.#receive = receive;
     this.#closed = closed;
     this.#hooks = hooks;

@@ -215,3 +215,21 @@ Deno.test("after the end of a share no flow is opened", async () => {
   flows.close();
   assert.equal(await closing(flows, { host: "", port: 9 }), "link-closed");
 });
+
+Deno.test("a link that opens flows without end pushes out its own, and never another's", async () => {
+  using server = await echo();
+  using flows = flowsOf({ max: 8 });
+  const target = { host: "", port: server.port };
+  const quiet = inbox();
+  const honest = flows.open(target, quiet.receive, () => assert.fail("pushed out"), "honest");
+  honest.send(bytes("one"));
+  await quiet.next(1);
+  let closed = 0;
+  for (let i = 0; i < 50; i++) flows.open(target, () => {}, () => closed++, "greedy").send(bytes("x"));
+  assert.deepEqual([flows.size, closed], [8, 43]);
+  // Newcomers take theirs from whoever has most.
+  for (const link of ["a", "b", "c"]) flows.open(target, () => {}, () => assert.fail("pushed out"), link);
+  assert.deepEqual([flows.size, closed], [8, 46]);
+  honest.send(bytes("two"));
+  assert.deepEqual(await quiet.next(2), ["one", "two"]);
+});

@@ -83,7 +83,7 @@ export class HostReach implements Reach {
     const link = String(++this.#links);
     return {
       connect: (target, signal) => this.#connect(link, target, signal),
-      openFlow: (target, receive, closed) => this.openFlow(target, receive, closed),
+      openFlow: (target, receive, closed) => this.#flows.open(target, receive, closed, link),
     };
   }
 
