@@ -1,4 +1,4 @@
-import { errorCode, LinkError, type LinkErrorCode } from "../errors.ts";
+import { errorCode, LinkError, type LinkErrorCode, ProtocolError } from "../errors.ts";
 import { LINK_SILENT_TICKS, LINK_SMALL_PIECE_BYTES } from "../limits.ts";
 import { Backlog } from "./backlog.ts";
 import type { LinkTarget, StreamEnd, TcpEnd, TcpListener } from "./ends.ts";
@@ -91,7 +91,7 @@ export class LinkStream implements StreamEffects, TcpListener {
     try {
       this.core.attachResumed(peer);
     } catch (error) {
-      this.refuse(error instanceof LinkError ? error.code : "tampered");
+      this.refuse(blame(error));
     }
   }
 
@@ -102,7 +102,7 @@ export class LinkStream implements StreamEffects, TcpListener {
       this.core.record(raw);
       return true;
     } catch (error) {
-      this.refuse(error instanceof LinkError ? error.code : "tampered");
+      this.refuse(blame(error));
       return false;
     }
   }
@@ -238,4 +238,10 @@ export class LinkStream implements StreamEffects, TcpListener {
     });
     if (this.#wireOver) this.#host.finished(this);
   }
+}
+
+/** Why a stream breaks whose record could not be taken: what breaks the rules is not what the peer sent. */
+function blame(error: unknown): LinkErrorCode {
+  if (error instanceof LinkError) return error.code;
+  return error instanceof ProtocolError ? "tampered" : "internal";
 }

@@ -34,6 +34,8 @@ export interface LinkWorldOptions {
   readonly random: () => number;
   readonly resumeWindowMs: number;
   readonly weather: SimWeather;
+  /** Memory that the share has for all its links; what it has usually, unless given. */
+  readonly budgetBytes?: number;
   /** How long the far side takes to connect, at the longest. */
   readonly dialMs: number;
 }
@@ -79,7 +81,7 @@ export class LinkWorld {
       now: () => world.clock.now,
       watchPorts: () => () => {},
       tell: (event) => world.#heard(event),
-    });
+    }, options.budgetBytes);
     const path = world.#newPath();
     let opened: Awaited<ReturnType<typeof openLink>> | undefined;
     // Signatures are made by the runtime, in real time: meanwhile nothing happens but the handshake.
