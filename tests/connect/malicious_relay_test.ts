@@ -74,13 +74,22 @@ async function talking(world: FoulWorld) {
   return { stream, far: stream.far! };
 }
 
-/** A whole conversation that ends well. */
+/** A whole conversation that ends well; a link that the other side has given up may first have to be found out. */
 async function works(world: FoulWorld): Promise<void> {
-  const { stream, far } = await talking(world);
-  stream.finish("near");
-  stream.finish("far");
-  await world.until("a clean end", () => stream.end !== undefined && far.state === "ended");
-  assert.equal(stream.end!.code, undefined);
+  for (let tries = 1;; tries++) {
+    const state = () => world.events.findLast(({ event }) => event === "linked" || event === "broken")?.event;
+    await world.until("a link", () => state() === "linked");
+    const stream = world.open();
+    stream.say("near", 1000);
+    await world.until("the dial", () => stream.far !== undefined || stream.end !== undefined);
+    if (stream.far === undefined && tries < 3) continue;
+    stream.say("far", 1000);
+    stream.finish("near");
+    stream.finish("far");
+    await world.until("the end", () => stream.end !== undefined);
+    assert.equal(stream.end!.code, undefined);
+    return assert.deepEqual([stream.near.bytes.length, stream.far?.bytes.length], [1000, 1000]);
+  }
 }
 
 Deno.test("without foul play everything works", () => inWorld(new Play(), works));
@@ -127,6 +136,22 @@ Deno.test("a record that is made up or changed ends its connection as tampered w
     await world.until("the other's end", () => other.stream.end !== undefined);
     assert.equal(other.stream.end!.code, undefined);
   });
+});
+
+Deno.test("foul play with what the link itself has to say ends it with all its connections; the next ones get another", async () => {
+  for (const direction of ["up", "down"] as const) {
+    const play = new Play();
+    await inWorld(play, async (world) => {
+      const { stream, far } = await talking(world);
+      // Nobody says anything but the link, to see whether the other side is there.
+      once(play, "flip", (piece, where) => where === direction && isRecord(RecordType.DATA)(piece));
+      play.random = () => 0.9;
+      await world.until("the ends", () => stream.end !== undefined && far.state === "reset", 2 * MINUTE);
+      assert.equal(stream.near.state, "reset");
+      await works(world);
+      assert.equal(world.links.size, 1);
+    });
+  }
 });
 
 Deno.test("what was recorded of a lane says nothing when it is played again", async () => {
