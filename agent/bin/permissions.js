@@ -75,7 +75,7 @@ export function permissionFlags(argv, at) {
       // Which hosts: the target, the service, and edges that only the service can name.
       flags.push("--allow-net");
       // This machine's own addresses: what is allowed of other hosts must not lead to them.
-      flags.push("--allow-sys=networkInterfaces,hostname");
+      flags.push("--allow-sys=networkInterfaces");
       listSockets();
       read.push(...folder(target, at.cwd));
       break;
@@ -104,7 +104,7 @@ export function permissionFlags(argv, at) {
       write.push(dataDir, at.tmp);
       run.push(...at.servicePrograms);
       // The addresses of this machine: by these agents reach a service that listens on all of them.
-      flags.push(`--allow-sys=networkInterfaces${command === "up" ? ",hostname" : ""}`);
+      flags.push("--allow-sys=networkInterfaces");
       if (command === "up") {
         read.push(...folder(target, at.cwd));
         listSockets();

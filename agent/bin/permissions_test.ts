@@ -37,8 +37,7 @@ Deno.test("no command gets everything, and only those that must may start progra
       assert(!flags.includes(broad), `${command}: ${broad}`);
     }
     assert(!flags.some((text) => text.startsWith("--allow-ffi")), command);
-    const sharing = command === "share" || command === "up" ? ",hostname" : "";
-    assert.equal(flag([command], "--allow-sys"), programs.has(command) ? `networkInterfaces${sharing}` : undefined);
+    assert.equal(flag([command], "--allow-sys"), programs.has(command) ? "networkInterfaces" : undefined);
     assert(!flags.includes("--allow-sys"), command);
     assert.equal(flag([command], "--allow-run"), programs.get(command));
     assert.equal(
