@@ -144,6 +144,7 @@ Deno.test("docs/protocol shows the control messages of a link, and what a handsh
     { t: "path", transport: "h3", edge: "local", region: "local", rttMs: 0, resumed: 0 },
     { t: "watch", ports: true },
     { t: "ports", tcp: [22, 80], udp: [53] },
+    { t: "stuck", id: 7 },
     { t: "want-datagrams" },
     { t: "bye", message: "m" },
   ];

@@ -384,6 +384,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     }
     cargo.lane = lane;
     cargo.laneSince = this.now();
+    cargo.silent = 0;
     if (header.op === "open") cargo.core.attachFresh();
     else cargo.resumed++;
   }
@@ -479,6 +480,12 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
         return;
       case "ports":
         return this.#effects.ports({ tcp: message.tcp, udp: message.udp });
+      case "stuck": {
+        const lane = this.#streams.get(message.id)?.lane;
+        if (lane === undefined) return;
+        lane.close();
+        return this.gone(lane);
+      }
       case "want-datagrams":
         return this.#wantDatagramLane();
       case "bye":

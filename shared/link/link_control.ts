@@ -30,6 +30,8 @@ export type LinkMessage =
   /** The connecting side wants to be told of ports (or no longer). */
   | { readonly t: "watch"; readonly ports: boolean }
   | { readonly t: "ports" } & PortList
+  /** What the shared side sends on a stream is not acknowledged: put it on another lane. */
+  | { readonly t: "stuck"; readonly id: number }
   /** The shared side has datagrams too large for the path: open a lane for them. */
   | { readonly t: "want-datagrams" }
   /** The sender ends the link. */
@@ -85,6 +87,8 @@ export function parseLinkMessage(item: unknown): LinkMessage | undefined {
     case "ping":
     case "pong":
       return { t: fields["t"], n: count(fields, "n") };
+    case "stuck":
+      return { t: "stuck", id: count(fields, "id") };
     case "mtu":
       return { t: "mtu", max: count(fields, "max") };
     case "path":

@@ -21,6 +21,7 @@ const GOLDEN: [LinkMessage, string][] = [
   ],
   [{ t: "watch", ports: true }, "10a2617465776174636865706f727473f5"],
   [{ t: "ports", tcp: [22, 80], udp: [53] }, "18a3617465706f727473" + "63746370821618506375647081" + "1835"],
+  [{ t: "stuck", id: 7 }, "0da2617465737475636b62696407"],
   [{ t: "want-datagrams" }, "12a161746e77616e742d646174616772616d73"],
   [{ t: "bye", message: "m" }, "11a2617463627965676d657373616765616d"],
 ];
@@ -99,6 +100,8 @@ Deno.test("messages that make no sense are refused", () => {
     { ...path, rttMs: -1 },
     { ...path, rttMs: NaN },
     { ...path, resumed: 1.5 },
+    { t: "stuck" },
+    { t: "stuck", id: -1 },
     { t: "watch", ports: 1 },
     { t: "ports", tcp: [22] },
     { t: "ports", tcp: [0], udp: [] },

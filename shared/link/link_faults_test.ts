@@ -171,3 +171,21 @@ Deno.test("lanes that are cut at once each time are not asked for without end", 
     assert.ok(path!.opened - before < 100, `${path!.opened - before} lanes`);
     assert.ok(world.clock.now - since > 10 * SECOND);
   }));
+
+Deno.test("a lane that swallows one direction is left for another, whichever it is", () =>
+  inWorld(async (world) => {
+    for (const direction of ["up", "down"] as const) {
+      const silent = plan([], 0, "nothing");
+      const speaker = plan(Array.from({ length: 100 }, () => 1000), 2 * SECOND, "nothing");
+      const [near, far] = direction === "up" ? [speaker, silent] : [silent, speaker];
+      const connection = world.connect(near, far);
+      await world.sleep(5 * SECOND);
+      const hears = () => direction === "up" ? connection.far!.received : connection.near.received;
+      // All lanes but that of the link's own messages.
+      world.path!.freeze(true, 1, direction, 1);
+      const before = hears();
+      await world.until(() => hears() > before + 20_000, 5 * SILENCE_MS, `what was sent ${direction}`);
+      assert.equal(world.pathFailures, 0);
+      world.path!.freeze(false, 1);
+    }
+  }));

@@ -185,7 +185,13 @@ export class ShareLink implements LaneOwner, StreamHost {
     if (++this.#silent > LINK_SILENT_TICKS) this.#unheard();
     this.#closeUnproven();
     this.#countStalled();
-    for (const stream of [...this.#streams.values()]) stream.tick();
+    for (const stream of [...this.#streams.values()]) {
+      stream.tick();
+      // A lane that swallows what is sent: the connecting side, which misses nothing, is asked for another.
+      if (stream.lane === undefined || !stream.core.isWaiting || ++stream.silent <= stream.patience) continue;
+      stream.patience *= 2;
+      this.#control.send({ t: "stuck", id: stream.id });
+    }
     this.#flows.tick();
     // What has waited for a lane until now is stale; the next one asks for it again.
     this.#large.clear();
@@ -272,6 +278,7 @@ export class ShareLink implements LaneOwner, StreamHost {
       return lane.close();
     }
     stream.laneNumber = raw.number;
+    stream.silent = 0;
     if (before !== undefined) {
       this.#lanes.delete(before);
       before.close();

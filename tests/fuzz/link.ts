@@ -69,6 +69,7 @@ const MESSAGES: readonly LinkMessage[] = [
   { t: "path", transport: "h3", edge: "e", region: "r", rttMs: 0.3, resumed: 1 },
   { t: "watch", ports: true },
   { t: "ports", tcp: [22, 80, 65535], udp: [] },
+  { t: "stuck", id: 2 ** 40 },
   { t: "want-datagrams" },
   { t: "bye", message: "" },
 ];

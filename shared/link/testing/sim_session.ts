@@ -252,11 +252,12 @@ export class SimPath {
     }
   }
 
-  /** Streams stand still, or move again. */
-  freeze(frozen: boolean, share: number): void {
-    for (const { up, down } of this.#streams) {
-      if (this.#random() < share) up.frozen = frozen;
-      if (this.#random() < share) down.frozen = frozen;
+  /** Streams stand still, or move again: this share of them, in both directions or one, but not the first `spared`. */
+  freeze(frozen: boolean, share: number, direction?: "up" | "down", spared = 0): void {
+    for (const stream of [...this.#streams].slice(spared)) {
+      for (const one of ["up", "down"] as const) {
+        if ((direction ?? one) === one && this.#random() < share) stream[one].frozen = frozen;
+      }
     }
   }
 
