@@ -322,6 +322,8 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     if (cargo === "datagrams") this.#datagramLane = undefined;
     if (!(cargo instanceof LinkStream)) return;
     this.#leaveLane(cargo);
+    // A lane that lived counts from anew, not one that was let through for a word or two.
+    if (this.now() - cargo.laneSince > LINK_LANE_RETRY_MAX_MS) cargo.failures = 0;
     this.#retry(cargo);
   }
 
@@ -406,8 +408,6 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   #retry(stream: LinkStream): void {
     const path = this.#path;
     if (path === undefined || stream.core.isOver) return;
-    // A lane that lived counts from anew, not one that was let through for a word or two.
-    if (this.now() - stream.laneSince > LINK_LANE_RETRY_MAX_MS) stream.failures = 0;
     stream.failures++;
     if (stream.failures > LINK_LANE_FAILURES_MAX) {
       return this.#giveUpPath();

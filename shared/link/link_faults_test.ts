@@ -189,3 +189,18 @@ Deno.test("a lane that swallows one direction is left for another, whichever it 
       world.path!.freeze(false, 1);
     }
   }));
+
+Deno.test("streams that cannot be opened are not asked for without end", () =>
+  inWorld(async (world) => {
+    const { path } = world;
+    for (const before of [0, 5 * SECOND]) {
+      world.connect(chatter, chatter);
+      await world.sleep(before);
+    }
+    world.weather.refusals = 1;
+    world.connect(chatter, chatter);
+    path!.cutStreams(1);
+    const asked = path!.asked;
+    await world.until(() => world.pathFailures > 0, MINUTE, "giving the path up");
+    assert.ok(path!.asked - asked < 4 * 30, `${path!.asked - asked} times`);
+  }));

@@ -188,7 +188,8 @@ interface SimStream {
 export class SimPath {
   readonly near: Session;
   readonly far: Session;
-  /** Streams that were opened so far. */
+  /** Streams that were asked for, and that were opened, so far. */
+  asked = 0;
   opened = 0;
   readonly #clock: SimClock;
   readonly #random: () => number;
@@ -265,6 +266,7 @@ export class SimPath {
     const [min, max] = this.#weather.latency;
     if (this.#random() < 0.3) await this.#clock.sleep(min + this.#random() * (max - min));
     const [near, far] = this.#ends;
+    this.asked++;
     if (near.closed || this.#random() < this.#weather.refusals) {
       throw new TransportError(near.closed ? "session-closed" : "too-many-streams", "no stream just now");
     }
