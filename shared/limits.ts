@@ -379,6 +379,11 @@ export const KNOWN_SHARES_MAX = 10_000;
 export const KNOWN_SHARE_MAX_BYTES = 4 * KiB;
 /** A connector that does not say how it is connected is shown to the share's owner after this. */
 export const PEER_TOLD_AFTER_MS = 2 * SECOND;
+/** A connector whose path comes and goes is told of once in this time. */
+export const PEER_LINE_MS = 1 * SECOND;
+/** Connections that failed without a byte, of one connector: so many are told at once, then one in this time. */
+export const FAILURES_TOLD_BURST = 200;
+export const FAILURES_TOLD_REFILL_MS = 200;
 /** Connections that the system holds until we take them: where they are more, Linux lets some hang for ever. */
 export const LISTEN_BACKLOG = 4096;
 /** The same warning about a connection is not repeated within this; and so many different ones are remembered. */

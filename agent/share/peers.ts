@@ -1,4 +1,12 @@
-import { FLOWS_TOLD_BURST, FLOWS_TOLD_REFILL_MS, LINKS_MAX, PEER_TOLD_AFTER_MS } from "../../shared/limits.ts";
+import {
+  FAILURES_TOLD_BURST,
+  FAILURES_TOLD_REFILL_MS,
+  FLOWS_TOLD_BURST,
+  FLOWS_TOLD_REFILL_MS,
+  LINKS_MAX,
+  PEER_LINE_MS,
+  PEER_TOLD_AFTER_MS,
+} from "../../shared/limits.ts";
 import type { LinkEvent } from "../../shared/link/share_links.ts";
 import type { PathInfo } from "../../shared/link/link_control.ts";
 import type { LinkErrorCode } from "../../shared/errors.ts";
@@ -49,6 +57,9 @@ interface Peer {
   path: PathInfo | undefined;
   /** The share's owner has been told of it. */
   told: boolean;
+  /** What is to be told of it, and not before when. */
+  next: "resumed" | "away" | undefined;
+  quietUntil: number;
   streams: number;
   bytesIn: number;
   bytesOut: number;
@@ -58,6 +69,11 @@ interface Peer {
 export class Peers {
   readonly #peers = new Map<string, Peer>();
   readonly #flowsTold = new TokenBuckets({ burst: FLOWS_TOLD_BURST, refillMs: FLOWS_TOLD_REFILL_MS, max: LINKS_MAX });
+  readonly #failuresTold = new TokenBuckets({
+    burst: FAILURES_TOLD_BURST,
+    refillMs: FAILURES_TOLD_REFILL_MS,
+    max: LINKS_MAX,
+  });
   readonly #report: PeerReport;
   readonly #now: () => number;
   readonly #later: (ms: number, action: () => void) => void;
@@ -80,6 +96,8 @@ export class Peers {
         from: event.from,
         path: undefined,
         told: false,
+        next: undefined,
+        quietUntil: -Infinity,
         streams: 0,
         bytesIn: 0,
         bytesOut: 0,
@@ -95,11 +113,11 @@ export class Peers {
         const moved = peer.path !== undefined && peer.path.resumed !== event.path.resumed;
         peer.path = event.path;
         if (event.path.rttMs > 0) this.#introduce(peer);
-        if (moved) this.#tell("resumed", peer);
+        if (moved) this.#tellSoon("resumed", event.link, peer);
         return;
       }
       case "reachable":
-        if (!event.reachable && peer.told) this.#tell("away", peer);
+        if (!event.reachable && peer.told) this.#tellSoon("away", event.link, peer);
         return;
       case "over":
         this.#introduce(peer);
@@ -107,6 +125,7 @@ export class Peers {
         return this.#tell("gone", peer);
       case "stream":
         this.#count(peer, event.end);
+        if (cameToNothing(event.end) && this.#failuresTold.take(peer.fingerprint, this.#now()) > 0) return;
         return this.#report.stream(this.#streamReport(peer, "tcp", event));
     }
   }
@@ -136,6 +155,23 @@ export class Peers {
     return { fingerprint, protocol, target, code, bytesIn, bytesOut, ms, resumed };
   }
 
+  /** At once, or, where it goes to and fro, how it stands after a moment. */
+  #tellSoon(state: "resumed" | "away", link: string, peer: Peer): void {
+    const waits = peer.next !== undefined;
+    peer.next = state;
+    if (waits) return;
+    const tell = () => {
+      const { next } = peer;
+      peer.next = undefined;
+      if (next === undefined || this.#peers.get(link) !== peer) return;
+      peer.quietUntil = this.#now() + PEER_LINE_MS;
+      this.#tell(next, peer);
+    };
+    const wait = peer.quietUntil - this.#now();
+    if (wait <= 0) tell();
+    else this.#later(wait, tell);
+  }
+
   #introduce(peer: Peer | undefined): void {
     if (peer === undefined || peer.told) return;
     peer.told = true;
@@ -157,4 +193,9 @@ export class Peers {
       bytesOut,
     });
   }
+}
+
+/** Whoever asks for what he does not get could ask without end. */
+function cameToNothing({ code, bytesIn, bytesOut }: StreamEnd): boolean {
+  return code !== undefined && bytesIn + bytesOut === 0;
 }
