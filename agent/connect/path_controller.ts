@@ -108,6 +108,9 @@ export class PathController implements Tunnel {
   readonly #tell: (event: PathEvent) => void;
   #link: ConnectorLink | undefined;
   #path: Path | undefined;
+  /** When it was set up, and how long to wait where it did not last. */
+  #linkedAt = -Infinity;
+  readonly #relinks: Backoff;
   #resumed = 0;
   #rttMs = 0;
   #watching = false;
@@ -118,6 +121,7 @@ export class PathController implements Tunnel {
     this.#resumeWindowMs = resumeWindowMs;
     this.#effects = effects;
     this.#tell = tell;
+    this.#relinks = new Backoff(() => effects.random());
   }
 
   /** Connections and UDP flows now. */
@@ -132,6 +136,7 @@ export class PathController implements Tunnel {
   async start(signal: AbortSignal): Promise<boolean> {
     const begun = this.#effects.now();
     const inTime = () => this.#effects.now() - begun < CONNECT_AWAY_WAIT_MS;
+    const backoff = new Backoff(() => this.#effects.random());
     for (;;) {
       const path = await this.#findPath(signal, (error) => errorCode(error) === "share-away" && inTime());
       if (path === undefined) return false;
@@ -144,6 +149,7 @@ export class PathController implements Tunnel {
         // The edge may not have noticed yet that the share is gone.
         if (FINAL.has(errorCode(error)) || !inTime()) throw error;
         this.#tell({ event: "waiting", code: errorCode(error), message: errorMessage(error) });
+        await this.#effects.sleep(backoff.next(), signal);
       }
     }
   }
@@ -340,6 +346,7 @@ export class PathController implements Tunnel {
       this.#linkEffects(() => link, () => confirmed),
     );
     this.#link = link;
+    this.#linkedAt = this.#effects.now();
     this.#resumed = 0;
     let confirmed = false;
     void link.confirmed.then(() => confirmed = true);
@@ -349,6 +356,18 @@ export class PathController implements Tunnel {
     this.#tell({ event: "linked", peer, again });
     if (this.#watching) link.watchPorts(true);
     this.#tellPath();
+  }
+
+  /** Another link on the same path: at once, unless links there do not last. */
+  #linkAgain(path: Path, leave: () => void): void {
+    const link = () => {
+      if (this.#path === path && this.#link === undefined) this.#newLink(path, true).catch(leave);
+    };
+    if (this.#effects.now() - this.#linkedAt <= RECONNECT_MAX_MS) {
+      return this.#effects.later(this.#relinks.next(), link);
+    }
+    this.#relinks.reset();
+    link();
   }
 
   #linkEffects(link: () => ConnectorLink, wasConfirmed: () => boolean): ConnectorLinkEffects {
@@ -379,7 +398,7 @@ export class PathController implements Tunnel {
         if (path === undefined) return;
         const leave = () => path.session.close({ code: 0, reason: "bye" });
         // A path on which somebody tampers, or a link never comes about, is not worth a second try.
-        if (error.code === "link-closed" && wasConfirmed()) this.#newLink(path, true).catch(leave);
+        if (error.code === "link-closed" && wasConfirmed()) this.#linkAgain(path, leave);
         else leave();
       },
     };

@@ -197,6 +197,21 @@ Deno.test("a relay that says that there is no link, each time, is not asked with
     await works(world);
   }));
 
+Deno.test("a share that ends each link as soon as it stands is not asked without end", () =>
+  inWorld(async (world) => {
+    await begun(world);
+    let foul = true;
+    const shun = () => {
+      for (const link of [...world.share.links.values()]) if (link.unreachableSince === undefined) link.close("no");
+      if (foul) world.clock.later(30, shun);
+    };
+    shun();
+    await world.sleep(MINUTE);
+    assert.ok(linked(world) > 3 && linked(world) < 60, `${linked(world)} links in a minute`);
+    foul = false;
+    await works(world);
+  }));
+
 interface Totals {
   worlds: number;
   hours: number;
