@@ -1,8 +1,9 @@
 /**
  * What connections through spanway cost, as ratios to the same client and server without it, and beside OpenSSH arranged
- * the same way; all in one run on one machine, whose cores everything shares. Usage: npm run bench:connect [-- SECONDS]
- * [--json] [--only WORD] [--without openssh|spanway]. Each figure is the median of three runs of a third of SECONDS,
- * taken in turn.
+ * the same way; all in one run on one machine, whose cores everything shares. Each figure is the median of three runs of a
+ * third of SECONDS, taken in turn.
+ *
+ * Usage: npm run bench:connect [-- SECONDS] [--json | --markdown] [--only WORD] [--without openssh|spanway]
  */
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -43,7 +44,12 @@ const CLIENT_TIMEOUT_MS = 120_000;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: "boolean" }, only: { type: "string" }, without: { type: "string", multiple: true } },
+  options: {
+    json: { type: "boolean" },
+    markdown: { type: "boolean" },
+    only: { type: "string" },
+    without: { type: "string", multiple: true },
+  },
 });
 const seconds = Number(positionals[0] ?? 6);
 if (!(seconds > 0)) throw new Error("SECONDS is a number above zero");
@@ -180,6 +186,7 @@ function print(): void {
     `every part on this machine, the median of ${ROUNDS} runs of ${(seconds / ROUNDS).toFixed(1)} s a figure\n`,
   );
   row("", "direct", "openssh", "spanway", "of direct", "of openssh");
+  if (values.markdown === true) row("---", ...Array<string>(5).fill("---:"));
   for (const { shows } of ROWS) {
     for (const [title, , digits] of shows) {
       const found = figures[title];
@@ -200,5 +207,6 @@ function print(): void {
 }
 
 function row(what: string, ...cells: string[]): void {
-  console.log(what.padEnd(36) + cells.map((cell) => cell.padStart(12)).join(""));
+  if (values.markdown === true) console.log(`| ${[what.trim(), ...cells].join(" | ")} |`);
+  else console.log(what.padEnd(36) + cells.map((cell) => cell.padStart(12)).join(""));
 }
