@@ -60,7 +60,9 @@ export class PathWorld {
   liesAboutLinks = false;
   handshakes = 0;
   ticking = true;
-  /** How `run` has ended. */
+  /** The share has answered on a link. */
+  started = false;
+  /** How it has ended. */
   finished: { readonly error?: unknown } | undefined;
   readonly #secrets = new Map<string, Uint8Array>();
   readonly #content: SimContent;
@@ -111,7 +113,10 @@ export class PathWorld {
   /** Attaches, and keeps the link until the end. */
   begin(): void {
     const { signal } = this.aborter;
-    void this.controller.start(signal).then((started) => started ? this.controller.run(signal) : undefined).then(
+    void this.controller.start(signal).then((started) => {
+      this.started = started;
+      return started ? this.controller.run(signal) : undefined;
+    }).then(
       () => this.finished = {},
       (error) => this.finished = { error },
     );
