@@ -4,8 +4,9 @@ import { randomBytes } from "node:crypto";
 import { connectWorld, startTcpShare } from "../support/connect_world.ts";
 import { startConnect } from "../support/connect.ts";
 import { TestOrigin } from "../support/origin.ts";
+import { startShare } from "../support/spanway.ts";
 import { freePort } from "../support/sshd.ts";
-import { curl } from "../support/visitor.ts";
+import { curl, visit } from "../support/visitor.ts";
 
 const w = connectWorld();
 
@@ -85,7 +86,7 @@ Deno.test("a share with --ports none refuses every port", async () => {
   const origin = await TestOrigin.start();
   const path = origin.at((_req, res) => res.end("no"));
   try {
-    await using share = await startTcpShare(w.relay, ["--ports", "none"]);
+    await using share = await startShare(origin.port, { relay: w.relay, args: ["--ports", "none"] });
     const connect = startConnect(share, { relay: w.relay });
     const asked = await connect.then(
       async (running) => {
@@ -96,7 +97,8 @@ Deno.test("a share with --ports none refuses every port", async () => {
       () => undefined,
     );
     if (asked !== undefined) assert.match(asked.err, refusedWith(2));
-    assert.equal(origin.seen.size, 0);
+    assert.equal(origin.seen.get(path), undefined);
+    assert.equal((await visit(share, path)).status, 200, "visitors of the URL come in");
   } finally {
     await origin.close();
   }
