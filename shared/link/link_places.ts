@@ -23,8 +23,9 @@ export interface Holder extends Newcomer {
 /**
  * The links that must go so that a newcomer has a place; undefined when it has to be refused. A link with a path never
  * goes. One without goes for another of the same channel or device that hold as many as they may; when all places are
- * taken, for its own holder, or for anybody who would still hold less than him. Whoever holds nothing at all may take a place from
- * those who hold as little, as the last resort: who is away for longest goes.
+ * taken, for its own holder, for a neighbour at the same address if there is nothing in it, or for anybody who would
+ * still hold less than its holder. Whoever holds nothing at all may take a place from those who hold as little, as the
+ * last resort: who is away for longest goes.
  */
 export function makeRoom<Link extends Holder>(links: Iterable<Link>, newcomer: Newcomer): Link[] | undefined {
   const left = new Set(links);
@@ -42,10 +43,13 @@ export function makeRoom<Link extends Holder>(links: Iterable<Link>, newcomer: N
   if (left.size < LINKS_MAX) return gone;
   const addresses = new Map([...left, newcomer].map((who) => [who, addressOf(who)]));
   const held = heldWith([...left], newcomer, addresses);
-  const own = (link: Link) => link.channel === newcomer.channel || link.device === newcomer.device;
+  // Before it is known who comes, any link might be his own.
+  const own = ({ channel, device }: Link) =>
+    newcomer.device === undefined || channel === newcomer.channel || device === newcomer.device;
+  const near = (link: Link) => addresses.get(link) !== undefined && addresses.get(link) === addresses.get(newcomer);
   const candidates = [...left].filter(isAway)
     .map((link) => ({ link, own: own(link), held: heldWith([...left], link, addresses) }))
-    .filter((candidate) => candidate.own || held === 0 || candidate.held > held + 1)
+    .filter((other) => other.own || held === 0 || other.held > held + 1 || (idle(other.link) > 0 && near(other.link)))
     .sort((a, b) =>
       Number(b.own) - Number(a.own) || idle(b.link) - idle(a.link) || b.held - a.held || byAbsence(a.link, b.link)
     );

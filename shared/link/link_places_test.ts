@@ -42,6 +42,8 @@ Deno.test("who holds much is pushed out before who holds little, and a stranger 
   assert.equal(makeRoom(places, link({ from: "192.0.2.66:2" })), undefined);
   const own = link({ ...stranger, device: abandoned.device });
   assert.deepEqual(makeRoom(places, own), [abandoned]);
+  // Until he has proved who he is, he may be anybody.
+  assert.notEqual(makeRoom(places, { channel: "new", from: "192.0.2.66:2" }), undefined);
   // Somebody new takes it from him, though the laptop has been away for longer.
   assert.deepEqual(makeRoom(places, link()), [abandoned]);
   assert.deepEqual(makeRoom(places, link({ from: undefined })), [abandoned]);
@@ -56,4 +58,14 @@ Deno.test("among equals who has nothing to lose goes, then who is away for longe
   ];
   assert.deepEqual(makeRoom([...used, ...away], link()), [away[2]]);
   assert.deepEqual(makeRoom([...used, ...away.slice(0, 2), link()], link()), [away[1]]);
+});
+
+Deno.test("who comes back finds a place for himself where his old link has it, at the same address too", () => {
+  const used = several(LINKS_MAX - 2);
+  const [mine, other] = [link({ unreachableSince: 9 }), link({ unreachableSince: 1, streams: 0 })];
+  const { device, from } = mine;
+  assert.deepEqual(makeRoom([...used, mine, other], link({ device, from })), [mine]);
+  // Of a neighbour's links only one that holds nothing.
+  assert.equal(makeRoom([...used, link(), mine], link({ from: mine.from })), undefined);
+  assert.deepEqual(makeRoom([...used, mine, other], link({ from: other.from })), [other]);
 });
