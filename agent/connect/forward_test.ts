@@ -62,6 +62,7 @@ Deno.test("both halves close on their own, and every byte arrives", async () => 
     assert.equal(how, "end");
     assert.equal(text(bytes.subarray(0, 64)), digest(question));
     assert.equal(digest(bytes.subarray(64)), digest(answer));
+    while (tunnel.ends.length === 0) await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual(tunnel.ends, [{ code: undefined, bytesOut: 3_000_000, bytesIn: 64 + answer.length, resumed: 0 }]);
   });
 });

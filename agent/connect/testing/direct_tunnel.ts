@@ -45,7 +45,9 @@ export class DirectTunnel implements Tunnel {
         finish(undefined);
       };
       const toRemote = (bytes: Uint8Array) => {
-        if (remote?.write(bytes, () => count.out += bytes.length) === false) local.pause();
+        // Counted as they pass: what the system takes last may be told after both ends.
+        count.out += bytes.length;
+        if (remote?.write(bytes, () => {}) === false) local.pause();
       };
       local.start({
         data: (bytes) => {
@@ -73,7 +75,8 @@ export class DirectTunnel implements Tunnel {
         if (over) return end.reset();
         end.start({
           data(bytes) {
-            if (!local.write(bytes, () => count.in += bytes.length)) end.pause();
+            count.in += bytes.length;
+            if (!local.write(bytes, () => {})) end.pause();
           },
           end() {
             remoteEnded = true;
