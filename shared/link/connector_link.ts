@@ -285,9 +285,14 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   async close(message: string): Promise<void> {
     if (this.#over) return;
     this.#control.send({ t: "bye", message });
-    const lane = this.#streams.get(0)?.lane;
+    const control = this.#streams.get(0);
+    const lane = control?.lane;
     const heard = lane?.finish();
-    if (lane !== undefined) this.#lanes.delete(lane);
+    if (control !== undefined && lane !== undefined) {
+      // The lane stays until the share has ended it, whatever becomes of its stream.
+      this.#lanes.delete(lane);
+      this.#leaveLane(control);
+    }
     this.#end(new LinkError("link-closed", message));
     await heard;
   }

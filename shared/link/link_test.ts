@@ -291,6 +291,17 @@ Deno.test("a reader that is stuck stops its writer, and nobody else", () =>
     await target.until(() => target.bytes.length === sent);
   }));
 
+Deno.test("the end of a link is over once the share has heard it", () =>
+  inWorld(async (world) => {
+    const local = new MemoryEnd();
+    void world.connector.connect(ECHO, local);
+    const target = await world.target();
+    await world.connector.close("enough");
+    assert.equal(target.state, "reset");
+    assert.equal(local.state, "open");
+    assert.equal(world.shareLinks.size, 0);
+  }));
+
 Deno.test("UDP flows go both ways, large datagrams too", () =>
   inWorld(async (world) => {
     const got: number[] = [];
