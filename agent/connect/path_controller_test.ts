@@ -1,22 +1,13 @@
 import assert from "node:assert/strict";
-import process from "node:process";
 import { errorCode } from "../../shared/errors.ts";
 import { ATTACH_ATTEMPTS_MAX } from "../../shared/limits.ts";
-import type { SimPlan } from "../../shared/link/testing/sim_end.ts";
+import { simPlan as plan } from "../../shared/link/testing/sim_end.ts";
 import { seededRandom } from "../../shared/transport/memory.ts";
 import { PathWorld } from "./testing/path_world.ts";
+import { forSeeds } from "../../shared/link/testing/seeds.ts";
 
-const LONG = process.env["SPANWAY_LONG"] === "1";
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
-
-const plan = (sends: number[], pace = 0, last: SimPlan["last"] = "end"): SimPlan => ({
-  sends,
-  pace,
-  last,
-  takes: [0, 0],
-  stuck: [0, 0],
-});
 
 async function inWorld(
   body: (world: PathWorld) => Promise<void>,
@@ -304,17 +295,7 @@ async function ordeal(seed: number, totals: Totals): Promise<void> {
 
 Deno.test("everything fails now and then: the connector comes back, and nothing is left over", async () => {
   const totals: Totals = { worlds: 0, hours: 0, clean: 0, broken: 0, attached: 0, finished: 0 };
-  const given = process.env["SEED"];
-  const end = performance.now() + (LONG ? 120_000 : 2000);
-  let seed = given === undefined ? Math.floor(Math.random() * 1e9) : Number(given);
-  do {
-    try {
-      await ordeal(seed, totals);
-    } catch (cause) {
-      throw new Error(`SEED=${seed} npx deno test -A agent/connect/path_controller_test.ts: ${cause}`, { cause });
-    }
-    seed++;
-  } while (given === undefined && performance.now() < end);
+  const named = await forSeeds("agent/connect/path_controller_test.ts", 2000, (seed) => ordeal(seed, totals));
   const { worlds, hours, clean, broken, attached, finished } = totals;
   console.log(
     `${worlds} worlds, ${
@@ -322,5 +303,5 @@ Deno.test("everything fails now and then: the connector comes back, and nothing 
     } hours, ${attached} attached, ${clean} clean and ${broken} broken connections, ` +
       `${finished} that never began`,
   );
-  if (given === undefined) assert.ok(clean > 0 && attached > worlds);
+  if (!named) assert.ok(clean > 0 && attached > worlds);
 });

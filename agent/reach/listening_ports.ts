@@ -1,15 +1,10 @@
 import process from "node:process";
+import type { PortList } from "../../shared/link/link_control.ts";
 import { LINK_PORTS_MAX, LISTENING_FAILURES_MAX, LISTENING_POLL_MS } from "../../shared/limits.ts";
 import { type ListSockets, systemSockets } from "./list_sockets.ts";
 import type { ReachPolicy } from "./policy.ts";
 import type { Protocol } from "./port_set.ts";
 import { isReachedBy, type ListeningSocket } from "./socket_list.ts";
-
-/** Ports in ascending order, at most LINK_PORTS_MAX of each protocol. */
-export interface PortList {
-  readonly tcp: number[];
-  readonly udp: number[];
-}
 
 export interface ListeningPortsOptions {
   /** Undefined where this cannot be done. */

@@ -1,3 +1,4 @@
+import { concatBytes } from "@noble/hashes/utils.js";
 import { LinkError, type LinkErrorCode } from "../errors.ts";
 import {
   LINK_BUDGET_BYTES,
@@ -104,11 +105,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     this.#resumeWindowMs = resumeWindowMs;
     this.#sealer = new DatagramSealer(keys.datagrams);
     this.#flows = new OwnFlows((message) => this.#sendFlow(message), () => effects.now());
-    const header = encodeStreamHeader({ k: "link" });
-    this.#preface = new Uint8Array(header.length + 1 + keys.linkId.length);
-    this.#preface.set(header);
-    this.#preface[header.length] = PREFACE_LINK;
-    this.#preface.set(keys.linkId, header.length + 1);
+    this.#preface = concatBytes(encodeStreamHeader({ k: "link" }), Uint8Array.of(PREFACE_LINK), keys.linkId);
     let confirm = () => {};
     this.confirmed = new Promise((resolve) => confirm = resolve);
     const control = this.#newStream(0, CONTROL_TARGET, () => {
@@ -384,7 +381,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     this.#lanes.set(lane, cargo);
     const header = this.#headerFor(cargo);
     const record = sealRecord(this.#keys.lanes.send, RecordType.LANE, this.#nextLane++, encodeLaneHeader(header));
-    lane.write(preface === undefined ? record : concat(preface, record));
+    lane.write(preface === undefined ? record : concatBytes(preface, record));
     if (cargo === "datagrams") {
       this.#datagramLane = lane;
       return this.#large.release(lane);
@@ -519,11 +516,4 @@ function targetError({ host, port }: LinkTarget): LinkErrorCode | undefined {
 
 function endOf(code: LinkErrorCode | undefined): LinkError {
   return new LinkError(code ?? "link-closed", "The link to the share broke.");
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(a.length + b.length);
-  bytes.set(a);
-  bytes.set(b, a.length);
-  return bytes;
 }

@@ -32,7 +32,7 @@ const CLOSED = 2;
 const ENCODED_TARGET_MAX = 260;
 
 /** What sealing adds to a datagram whose flow is known: counter, tag, kind and flow. */
-export const DATAGRAM_OVERHEAD_BYTES = 8 + 16 + 1 + 4;
+const DATAGRAM_OVERHEAD_BYTES = 8 + 16 + 1 + 4;
 
 /** @throws {ProtocolError} `too-large` */
 export function encodeFlowMessage(message: FlowMessage): Uint8Array {

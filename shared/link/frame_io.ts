@@ -1,28 +1,19 @@
 import { ProtocolError, TransportError } from "../errors.ts";
 import { LINK_HANDSHAKE_MAX_BYTES } from "../limits.ts";
 import type { ByteReader } from "../wire/byte_reader.ts";
-import { encodeVarint, readVarint } from "../wire/varint.ts";
+import { lengthPrefixed, readVarint } from "../wire/varint.ts";
 
 /** First byte of a lane: a link is to be set up, its handshake follows. */
 export const PREFACE_NEW_LINK = 0;
 /** First byte of a lane: it belongs to the link whose 16-byte id follows. */
 export const PREFACE_LINK = 1;
 
-/** A message of the handshake behind its length. */
-export function handshakeFrame(message: Uint8Array): Uint8Array {
-  const prefix = encodeVarint(message.length);
-  const bytes = new Uint8Array(prefix.length + message.length);
-  bytes.set(prefix);
-  bytes.set(message, prefix.length);
-  return bytes;
-}
-
 /** A share's answer to a handshake when its owner lets nobody connect: a message without content. */
-export const HANDSHAKE_REFUSED = handshakeFrame(new Uint8Array(0));
+export const HANDSHAKE_REFUSED = lengthPrefixed(new Uint8Array(0));
 
 /** Its answer when there are too many links or handshakes just now: a message of this one byte. */
 export const REFUSED_TOO_MANY = 1;
-export const HANDSHAKE_TOO_MANY = handshakeFrame(Uint8Array.of(REFUSED_TOO_MANY));
+export const HANDSHAKE_TOO_MANY = lengthPrefixed(Uint8Array.of(REFUSED_TOO_MANY));
 
 /** The next message of a handshake. @throws {TransportError} `stream-cut`, {ProtocolError} `too-large` */
 export async function readHandshakeFrame(bytes: ByteReader): Promise<Uint8Array> {

@@ -1,3 +1,4 @@
+import { concatBytes } from "@noble/hashes/utils.js";
 import { LANE_BUFFERS_KEPT, LANE_GATHER_BYTES, LANE_READ_BULK_BYTES, LANE_READ_IDLE_BYTES } from "../limits.ts";
 import { type RawRecord, rawRecord, recordSize } from "./record.ts";
 
@@ -92,20 +93,9 @@ export class Lane {
   }
 
   #flush(): void {
-    const { length } = this.#gathered;
-    if (length === 0) return;
-    const [first] = this.#gathered;
-    if (length === 1) {
-      this.#hand(first!);
-    } else {
-      const all = new Uint8Array(this.#gatheredBytes);
-      let at = 0;
-      for (const bytes of this.#gathered) {
-        all.set(bytes, at);
-        at += bytes.length;
-      }
-      this.#hand(all);
-    }
+    const [first, ...others] = this.#gathered;
+    if (first === undefined) return;
+    this.#hand(others.length === 0 ? first : concatBytes(first, ...others));
     this.#gathered = [];
     this.#gatheredBytes = 0;
   }

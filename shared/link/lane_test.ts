@@ -1,3 +1,4 @@
+import { concatBytes } from "@noble/hashes/utils.js";
 import assert from "node:assert/strict";
 import { ProtocolError } from "../errors.ts";
 import { LANE_GATHER_BYTES, LANE_READ_BULK_BYTES, LANE_READ_IDLE_BYTES, LINK_RECORD_MAX_BYTES } from "../limits.ts";
@@ -9,16 +10,6 @@ const KEY = new Uint8Array(32).fill(3);
 const record = (number: number, size: number) =>
   sealRecord(KEY, RecordType.DATA, number, new Uint8Array(size).fill(number));
 
-function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
-
 /** What came on a lane, copied, as its views are not to be kept. */
 class Owner {
   readonly records: { type: number; number: number; bytes: Uint8Array }[] = [];
@@ -26,7 +17,7 @@ class Owner {
   act: (lane: Lane, raw: RawRecord) => void = () => {};
 
   record(lane: Lane, raw: RawRecord): void {
-    this.records.push({ type: raw.type, number: raw.number, bytes: concat(raw.header, raw.sealed) });
+    this.records.push({ type: raw.type, number: raw.number, bytes: concatBytes(raw.header, raw.sealed) });
     this.act(lane, raw);
   }
 
@@ -35,7 +26,7 @@ class Owner {
   }
 
   get bytes(): Uint8Array {
-    return concat(...this.records.map(({ bytes }) => bytes));
+    return concatBytes(...this.records.map(({ bytes }) => bytes));
   }
 }
 
@@ -103,7 +94,7 @@ Deno.test("records come as they were sent, however the bytes are cut", async () 
   const random = seededRandom(11);
   for (const byob of [true, false]) {
     const sizes = [0, 1, 100, LANE_READ_IDLE_BYTES, 5000, LINK_RECORD_MAX_BYTES, 3, LINK_RECORD_MAX_BYTES, 0];
-    const sent = concat(...[...sizes, ...sizes].map((size, i) => record(i, size)));
+    const sent = concatBytes(...[...sizes, ...sizes].map((size, i) => record(i, size)));
     for (const largest of [1000, 70_000, LANE_READ_BULK_BYTES * 2, sent.length]) {
       const early = sent.slice(0, Math.floor(random() * 300));
       const { owner, lane, say, end } = world(byob, early);
@@ -124,7 +115,7 @@ Deno.test("records come as they were sent, however the bytes are cut", async () 
 });
 
 Deno.test("what was read early is enough", async () => {
-  const { owner, lane, end } = world(true, concat(record(1, 10), record(2, 10)));
+  const { owner, lane, end } = world(true, concatBytes(record(1, 10), record(2, 10)));
   const running = lane.run();
   await turn();
   assert.deepEqual(owner.records.map(({ number }) => number), [1, 2]);
@@ -148,7 +139,7 @@ Deno.test("half a record at the end is none", async () => {
 Deno.test("a record longer than allowed ends the lane before it is there", async () => {
   const { owner, lane, say } = world(true);
   const running = lane.run();
-  say(concat(record(1, 5), Uint8Array.of(1, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0)));
+  say(concatBytes(record(1, 5), Uint8Array.of(1, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0)));
   await running;
   assert.equal(owner.records.length, 1);
   assert.ok(owner.gone_[0] instanceof ProtocolError && owner.gone_[0].code === "too-large");
@@ -161,7 +152,7 @@ Deno.test("what the owner throws ends the lane, in both directions", async () =>
     throw failure;
   };
   const running = its.lane.run();
-  its.say(concat(record(1, 5), record(2, 5)));
+  its.say(concatBytes(record(1, 5), record(2, 5)));
   await running;
   assert.deepEqual([its.owner.records.length, its.owner.gone_], [1, [failure]]);
   await turn();
@@ -172,7 +163,7 @@ Deno.test("a lane that its owner closes says nothing more to him", async () => {
   const its = world(true);
   its.owner.act = (lane) => lane.close();
   const running = its.lane.run();
-  its.say(concat(record(1, 5), record(2, 5)));
+  its.say(concatBytes(record(1, 5), record(2, 5)));
   await running;
   its.lane.close();
   its.lane.write(record(9, 9));
@@ -187,7 +178,7 @@ Deno.test("what was written before the close is sent", async () => {
   for (const one of records) its.lane.write(one);
   its.lane.close();
   await turn();
-  assert.deepEqual(concat(...its.written), concat(...records));
+  assert.deepEqual(concatBytes(...its.written), concatBytes(...records));
   assert.ok(its.ended);
 });
 
@@ -202,12 +193,12 @@ Deno.test("small records of one turn go together, in order with large ones, and 
     its.lane.write(one);
     if (i % 50 === 49) await turn();
   }
-  assert.equal(its.lane.queued, concat(...all).length);
+  assert.equal(its.lane.queued, concatBytes(...all).length);
   while (its.lane.queued > 0) {
     its.release();
     await turn();
   }
-  assert.deepEqual(concat(...its.written), concat(...all));
+  assert.deepEqual(concatBytes(...its.written), concatBytes(...all));
   assert.ok(its.written.length < 200 / 2, `${its.written.length} writes`);
 });
 
@@ -232,10 +223,10 @@ Deno.test("a lane that is finished resolves when the peer has ended it too, and 
   let done = false;
   const finishing = its.lane.finish().then(() => done = true);
   its.lane.write(record(2, 10));
-  its.say(concat(record(7, 5)));
+  its.say(concatBytes(record(7, 5)));
   await turn();
   assert.deepEqual([done, its.owner.records, its.ended], [false, [], true]);
-  assert.deepEqual(concat(...its.written), record(1, 10));
+  assert.deepEqual(concatBytes(...its.written), record(1, 10));
   its.end();
   await finishing;
   await running;

@@ -1,7 +1,8 @@
+import { concatBytes } from "@noble/hashes/utils.js";
 import { LinkError, ProtocolError } from "../errors.ts";
 import { LINK_CONTROL_MAX_BYTES, LINK_PORTS_MAX } from "../limits.ts";
 import { decodeCbor, encodeCbor } from "../wire/cbor.ts";
-import { encodeVarint, readVarint } from "../wire/varint.ts";
+import { lengthPrefixed, readVarint } from "../wire/varint.ts";
 
 /** Ports that a share listens on, in ascending order. */
 export interface PortList {
@@ -41,11 +42,7 @@ export type LinkMessage =
 export function encodeLinkMessage(message: LinkMessage): Uint8Array {
   const item = encodeCbor(message);
   if (item.length > LINK_CONTROL_MAX_BYTES) throw new ProtocolError("too-large", "a control message too large to send");
-  const prefix = encodeVarint(item.length);
-  const bytes = new Uint8Array(prefix.length + item.length);
-  bytes.set(prefix);
-  bytes.set(item, prefix.length);
-  return bytes;
+  return lengthPrefixed(item);
 }
 
 /** Cuts the bytes of stream 0 into messages. */
@@ -54,12 +51,7 @@ export class LinkMessageDecoder {
 
   /** The messages that `bytes` complete; those of a type unknown here are left out. @throws {ProtocolError} */
   push(bytes: Uint8Array): LinkMessage[] {
-    let all = bytes;
-    if (this.#rest.length > 0) {
-      all = new Uint8Array(this.#rest.length + bytes.length);
-      all.set(this.#rest);
-      all.set(bytes, this.#rest.length);
-    }
+    const all = this.#rest.length === 0 ? bytes : concatBytes(this.#rest, bytes);
     const messages: LinkMessage[] = [];
     let at = 0;
     for (;;) {

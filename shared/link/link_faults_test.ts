@@ -2,19 +2,12 @@ import assert from "node:assert/strict";
 import { LINK_SILENT_TICKS, LINK_TICK_MS } from "../limits.ts";
 import { seededRandom } from "../transport/memory.ts";
 import { LinkWorld } from "./testing/link_world.ts";
-import type { SimPlan } from "./testing/sim_end.ts";
+import { simPlan as plan } from "./testing/sim_end.ts";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const SILENCE_MS = LINK_SILENT_TICKS * LINK_TICK_MS;
 
-const plan = (sends: number[], pace = 0, last: SimPlan["last"] = "end"): SimPlan => ({
-  sends,
-  pace,
-  last,
-  takes: [0, 0],
-  stuck: [0, 0],
-});
 /** Says something now and then, without an end in sight. */
 const chatter = plan(Array.from({ length: 1000 }, () => 100), 2 * SECOND, "nothing");
 

@@ -3,13 +3,12 @@
  * readers, resets from either side, breaks shorter and longer than the resume window. `SEED=...` repeats one world.
  */
 import assert from "node:assert/strict";
-import process from "node:process";
 import { LINK_IDLE_LANE_MS, LINK_STREAM_WINDOW_MAX_BYTES } from "../limits.ts";
 import { seededRandom } from "../transport/memory.ts";
 import { LinkWorld, type SimConnection } from "./testing/link_world.ts";
 import type { SimPlan } from "./testing/sim_end.ts";
+import { forSeeds } from "./testing/seeds.ts";
 
-const LONG = process.env["SPANWAY_LONG"] === "1";
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 
@@ -195,21 +194,11 @@ function checkConnection(connection: SimConnection, mayBreak: boolean, linkEnded
 
 Deno.test("links in bad weather: nothing lost, repeated or left over, and no error looks like an end", async () => {
   const totals: Totals = { worlds: 0, hours: 0, clean: 0, broken: 0, resumed: 0, bytes: 0 };
-  const given = process.env["SEED"];
-  const end = performance.now() + (LONG ? 120_000 : 3000);
-  let seed = given === undefined ? Math.floor(Math.random() * 1e9) : Number(given);
-  do {
-    try {
-      await live(seed, totals);
-    } catch (cause) {
-      throw new Error(`SEED=${seed} npx deno test -A shared/link/link_simulation_test.ts: ${cause}`, { cause });
-    }
-    seed++;
-  } while (given === undefined && performance.now() < end);
+  const named = await forSeeds("shared/link/link_simulation_test.ts", 3000, (seed) => live(seed, totals));
   const { worlds, hours, clean, broken, resumed, bytes } = totals;
   console.log(
     `${worlds} worlds, ${hours.toFixed(1)} hours, ${clean} clean and ${broken} broken connections, ` +
       `${resumed} resumptions, ${(bytes / 1e6).toFixed(0)} MB`,
   );
-  if (given === undefined) assert.ok(clean > 0 && resumed > 0);
+  if (!named) assert.ok(clean > 0 && resumed > 0);
 });

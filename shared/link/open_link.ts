@@ -1,10 +1,12 @@
+import { concatBytes } from "@noble/hashes/utils.js";
 import { LinkError } from "../errors.ts";
 import { HANDSHAKE_TIMEOUT_MS } from "../limits.ts";
 import { within } from "../relay/handshake.ts";
 import type { Session } from "../transport/transport.ts";
 import { ByteReader } from "../wire/byte_reader.ts";
 import { encodeStreamHeader } from "../wire/control.ts";
-import { handshakeFrame, PREFACE_NEW_LINK, readHandshakeFrame, REFUSED_TOO_MANY } from "./frame_io.ts";
+import { lengthPrefixed } from "../wire/varint.ts";
+import { PREFACE_NEW_LINK, readHandshakeFrame, REFUSED_TOO_MANY } from "./frame_io.ts";
 import { ConnectorHandshake, type HandshakeOptions, type LinkPeer } from "./handshake.ts";
 import { LinkKeys } from "./keys.ts";
 import { Lane, type LaneOwner } from "./lane.ts";
@@ -36,7 +38,9 @@ export async function openLink(
     try {
       const handshake = new ConnectorHandshake(options);
       const header = encodeStreamHeader({ k: "link" });
-      writer.write(concat(header, Uint8Array.of(PREFACE_NEW_LINK), handshakeFrame(handshake.start()))).catch(() => {});
+      writer.write(concatBytes(header, Uint8Array.of(PREFACE_NEW_LINK), lengthPrefixed(handshake.start()))).catch(
+        () => {},
+      );
       const message2 = await readHandshakeFrame(bytes);
       if (message2.length === 0) {
         throw new LinkError("refused", "The owner of the share lets nobody connect.", {
@@ -45,7 +49,7 @@ export async function openLink(
       }
       if (message2.length === 1) throw refusal(message2[0]);
       const { message3, peer, secret } = await handshake.finish(message2, check);
-      writer.write(handshakeFrame(message3)).catch(() => {});
+      writer.write(lengthPrefixed(message3)).catch(() => {});
       writer.releaseLock();
       const { rest, readable } = bytes.release();
       return {
@@ -67,14 +71,4 @@ function refusal(reason: number | undefined): LinkError {
   return new LinkError("too-many-streams", "Too many connectors use the share, or came at once.", {
     hint: "Try again in a moment.",
   });
-}
-
-function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

@@ -15,16 +15,10 @@ import { within } from "../relay/handshake.ts";
 import { TokenBuckets } from "../token_buckets.ts";
 import type { BidiStream } from "../transport/transport.ts";
 import type { ByteReader } from "../wire/byte_reader.ts";
+import { lengthPrefixed } from "../wire/varint.ts";
 import { Budget } from "./budget.ts";
 import type { LinkTarget, Reach, StreamEnd } from "./ends.ts";
-import {
-  HANDSHAKE_TOO_MANY,
-  handshakeFrame,
-  needBytes,
-  PREFACE_LINK,
-  PREFACE_NEW_LINK,
-  readHandshakeFrame,
-} from "./frame_io.ts";
+import { HANDSHAKE_TOO_MANY, needBytes, PREFACE_LINK, PREFACE_NEW_LINK, readHandshakeFrame } from "./frame_io.ts";
 import { type HandshakeOptions, type LinkPeer, ShareHandshake } from "./handshake.ts";
 import { LINK_ID_BYTES, LinkKeys } from "./keys.ts";
 import { Lane } from "./lane.ts";
@@ -182,7 +176,7 @@ export class ShareLinks {
     try {
       const handshake = new ShareHandshake(this.#options);
       const message2 = await handshake.answer(await readHandshakeFrame(bytes));
-      writer.write(handshakeFrame(message2)).catch(() => {});
+      writer.write(lengthPrefixed(message2)).catch(() => {});
       const { peer, secret } = await handshake.finish(await readHandshakeFrame(bytes));
       const keys = new LinkKeys(secret, "share");
       // Only now is it known who comes, and that somebody does.

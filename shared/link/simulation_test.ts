@@ -3,14 +3,13 @@
  * half-closes, resets, lost openings and resumptions. `SEED=...` repeats one world, `SPANWAY_LONG=1` goes on for longer.
  */
 import assert from "node:assert/strict";
-import process from "node:process";
 import { LINK_STREAM_WINDOW_MAX_BYTES } from "../limits.ts";
 import { seededRandom } from "../transport/memory.ts";
 import { SimClock } from "./testing/sim_clock.ts";
 import type { SimEnd, SimPlan } from "./testing/sim_end.ts";
 import { type SimPair, StreamWorld } from "./testing/stream_world.ts";
+import { forSeeds } from "./testing/seeds.ts";
 
-const LONG = process.env["SPANWAY_LONG"] === "1";
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -132,23 +131,13 @@ function check(pair: SimPair, mayBreak: boolean): void {
   if (far !== undefined) assert.ok(far.closed || far.wasReset || far.broke, about);
 }
 
-Deno.test("streams in thousands of hours: nothing lost, repeated or stuck, and no error looks like an end", () => {
+Deno.test("streams in thousands of hours: nothing lost, repeated or stuck, and no error looks like an end", async () => {
   const totals: Totals = { worlds: 0, hours: 0, streams: 0, clean: 0, resumptions: 0, bytes: 0 };
-  const given = process.env["SEED"];
-  const end = performance.now() + (LONG ? 120_000 : 2000);
-  let seed = given === undefined ? Math.floor(Math.random() * 1e9) : Number(given);
-  do {
-    try {
-      live(seed, totals);
-    } catch (cause) {
-      throw new Error(`SEED=${seed} npx deno test -A shared/link/simulation_test.ts: ${cause}`, { cause });
-    }
-    seed++;
-  } while (given === undefined && performance.now() < end);
+  const named = await forSeeds("shared/link/simulation_test.ts", 2000, (seed) => live(seed, totals));
   const { worlds, hours, streams, clean, resumptions, bytes } = totals;
   console.log(
     `${worlds} worlds, ${hours.toFixed(0)} hours, ${streams} streams, ${clean} of them clean, ` +
       `${resumptions} resumptions, ${(bytes / 1e6).toFixed(0)} MB`,
   );
-  if (given === undefined) assert.ok(hours > 200 && clean > 0 && resumptions > 0);
+  if (!named) assert.ok(hours > 200 && clean > 0 && resumptions > 0);
 });

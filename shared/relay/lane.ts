@@ -1,3 +1,4 @@
+import { concatBytes } from "@noble/hashes/utils.js";
 import { errorCode, ProtocolError } from "../errors.ts";
 import { LANE_HEADER_TIMEOUT_MS } from "../limits.ts";
 import type { BidiStream } from "../transport/transport.ts";
@@ -46,7 +47,7 @@ export async function carryLane(
   }
   const { rest, readable } = bytes.release();
   // Waited for: the runtime's `pipeTo` overtakes writes that are still queued.
-  if (!(await write(far.writable, concat(encodeStreamHeader(target.header), rest), lane.signal))) {
+  if (!(await write(far.writable, concatBytes(encodeStreamHeader(target.header), rest), lane.signal))) {
     refuseStream({ readable, writable: near.writable });
     refuseStream(far);
     return lane.signal.aborted ? undefined : "stream-cut";
@@ -97,11 +98,4 @@ async function write(writable: WritableStream<Uint8Array>, chunk: Uint8Array, si
     signal.removeEventListener("abort", stop);
     writer.releaseLock();
   }
-}
-
-function concat(one: Uint8Array, other: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(one.length + other.length);
-  bytes.set(one);
-  bytes.set(other, one.length);
-  return bytes;
 }

@@ -2,7 +2,7 @@ import { ProtocolError } from "../errors.ts";
 import { CONTROL_MESSAGE_MAX_BYTES, LINK_FROM_MAX_CHARS, STREAM_HEADER_MAX_BYTES } from "../limits.ts";
 import type { ByteReader } from "./byte_reader.ts";
 import { decodeCbor, encodeCbor } from "./cbor.ts";
-import { encodeVarint, readVarint } from "./varint.ts";
+import { lengthPrefixed, readVarint } from "./varint.ts";
 
 /** The protocol versions this build speaks, best first. */
 export const PROTOCOL_VERSIONS: readonly number[] = [1];
@@ -190,11 +190,7 @@ async function readPrefixed(bytes: ByteReader, max: number): Promise<unknown> {
 
 function prefixed(item: Uint8Array, max: number): Uint8Array {
   if (item.length > max) throw new ProtocolError("too-large", `a message of ${item.length} bytes, at most ${max}`);
-  const prefix = encodeVarint(item.length);
-  const bytes = new Uint8Array(prefix.length + item.length);
-  bytes.set(prefix);
-  bytes.set(item, prefix.length);
-  return bytes;
+  return lengthPrefixed(item);
 }
 
 function asRecord(item: unknown): Record<string, unknown> {

@@ -66,3 +66,12 @@ export function readVarint(source: Uint8Array, offset: number): { value: number;
   if (!Number.isSafeInteger(value)) throw new ProtocolError("too-large", "a length beyond 2^53");
   return { value, end: offset + length };
 }
+
+/** `bytes` behind their length as a varint: how messages travel in a stream. */
+export function lengthPrefixed(bytes: Uint8Array): Uint8Array {
+  const size = varintSize(bytes.length);
+  const prefixed = new Uint8Array(size + bytes.length);
+  writeVarint(prefixed, 0, bytes.length);
+  prefixed.set(bytes, size);
+  return prefixed;
+}

@@ -8,7 +8,8 @@ import {
   type FlowMessage,
 } from "../../shared/link/datagram.ts";
 import type { LinkTarget } from "../../shared/link/ends.ts";
-import { handshakeFrame, readHandshakeFrame } from "../../shared/link/frame_io.ts";
+import { lengthPrefixed } from "../../shared/wire/varint.ts";
+import { readHandshakeFrame } from "../../shared/link/frame_io.ts";
 import { LinkKeys } from "../../shared/link/keys.ts";
 import { Lane } from "../../shared/link/lane.ts";
 import { decodeLaneHeader, encodeLaneHeader, isHost, type LaneHeader } from "../../shared/link/lane_header.ts";
@@ -245,7 +246,7 @@ export const link: readonly FuzzCase[] = [
     name: "handshake frames",
     async round(random) {
       const message = random(someSize(random, LINK_HANDSHAKE_MAX_BYTES));
-      const frame = handshakeFrame(message);
+      const frame = lengthPrefixed(message);
       const read = (bytes: Uint8Array) => readHandshakeFrame(new ByteReader(streamOf(random, bytes)));
       assert.deepEqual(await read(concat(frame, random(3))), message);
       const found = await orRefusedLater(() => read(damaged(random, frame)));

@@ -1,3 +1,4 @@
+import { concatBytes } from "@noble/hashes/utils.js";
 import { ProtocolError } from "../../errors.ts";
 import { TAG_BYTES } from "../aead.ts";
 import { DH_BYTES, type KeyPair, sharedSecret } from "./key_pair.ts";
@@ -98,7 +99,7 @@ export class HandshakeState {
     const parts = [...this.#prepared!, this.#symmetric.encryptAndHash(payload)];
     this.#prepared = undefined;
     this.#count++;
-    return concat(parts);
+    return concatBytes(...parts);
   }
 
   /**
@@ -157,14 +158,4 @@ export class HandshakeState {
 function present<T>(key: T | undefined): T {
   if (key === undefined) throw new TypeError("the pattern needs a key that was not given");
   return key;
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

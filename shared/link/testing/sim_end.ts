@@ -34,6 +34,11 @@ export interface SimPlan {
   readonly stuck: [number, number];
 }
 
+/** A plan of somebody who sends and always takes what comes at once. */
+export function simPlan(sends: readonly number[], pace = 0, last: SimPlan["last"] = "end"): SimPlan {
+  return { sends, pace, last, takes: [0, 0], stuck: [0, 0] };
+}
+
 /** A local end of a connection in a simulation. It checks what it gets, and counts. */
 export class SimEnd implements TcpEnd {
   /** Bytes sent and received so far. */
