@@ -2,8 +2,6 @@ import { concatBytes } from "@noble/hashes/utils.js";
 import { LinkError, type LinkErrorCode } from "../errors.ts";
 import {
   LINK_BUDGET_BYTES,
-  LINK_IDLE_LANE_MS,
-  LINK_IDLE_LANES_MAX,
   LINK_LANE_FAILURES_MAX,
   LINK_LANE_RETRY_MAX_MS,
   LINK_LANE_RETRY_MS,
@@ -17,15 +15,15 @@ import type { Session } from "../transport/transport.ts";
 import { encodeStreamHeader } from "../wire/control.ts";
 import { Budget } from "./budget.ts";
 import { ControlEnd } from "./control_end.ts";
-import { asDatagram, DatagramSealer, type FlowMessage } from "./datagram.ts";
 import type { LinkTarget, StreamEnd, TcpEnd, Tunnel, UdpFlow } from "./ends.ts";
 import { OwnFlows } from "./flows.ts";
 import { PREFACE_LINK } from "./frame_io.ts";
+import { IdleLanes } from "./idle_lanes.ts";
 import type { LinkKeys } from "./keys.ts";
-import { LargeDatagrams } from "./large_datagrams.ts";
 import { Lane, type LaneOwner } from "./lane.ts";
 import { encodeLaneHeader, isHost, type LaneHeader } from "./lane_header.ts";
 import { byeError, type LinkMessage, type PathInfo, type PortList } from "./link_control.ts";
+import { LinkDatagrams } from "./link_datagrams.ts";
 import { LinkStream, type StreamHost } from "./link_stream.ts";
 import { type RawRecord, RecordType, sealRecord } from "./record.ts";
 
@@ -75,19 +73,15 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   readonly #announced = new WeakSet<LinkStream>();
   readonly #waiting: Waiting[] = [];
   readonly #lanes = new Map<Lane, Cargo>();
-  #idle: { readonly lane: Lane; readonly since: number }[] = [];
-  #datagramLane: Lane | "opening" | undefined;
-  /** What was sent before there was a lane for it. */
-  readonly #large = new LargeDatagrams();
-  readonly #sealer: DatagramSealer;
+  readonly #idle = new IdleLanes();
+  readonly #datagrams: LinkDatagrams;
+  #openingDatagramLane = false;
   readonly #flows: OwnFlows;
   readonly #control = new ControlEnd((message) => this.#message(message));
   readonly #preface: Uint8Array;
   #path: Session | undefined;
   /** Since when the share was not heard of, though the path may have been renewed meanwhile; undefined while all is well. */
   #awaySince: number | undefined;
-  #peerMtu = Infinity;
-  #toldMtu = 0;
   #nextStream = 1;
   #nextLane = 0;
   /** Ticks until the next ping, and since one that was not answered. */
@@ -103,8 +97,13 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     this.#keys = keys;
     this.#effects = effects;
     this.#resumeWindowMs = resumeWindowMs;
-    this.#sealer = new DatagramSealer(keys.datagrams);
-    this.#flows = new OwnFlows((message) => this.#sendFlow(message), () => effects.now());
+    this.#datagrams = new LinkDatagrams(keys.datagrams, Infinity, {
+      path: () => this.#path?.datagrams,
+      receive: (message) => this.#flows.receive(message),
+      wantLane: () => this.#openDatagramLane(),
+      tellMaxSize: (max) => this.#control.send({ t: "mtu", max }),
+    });
+    this.#flows = new OwnFlows((message) => this.#datagrams.send(message), () => effects.now());
     this.#preface = concatBytes(encodeStreamHeader({ k: "link" }), Uint8Array.of(PREFACE_LINK), keys.linkId);
     let confirm = () => {};
     this.confirmed = new Promise((resolve) => confirm = resolve);
@@ -148,7 +147,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     this.#path = session;
     this.#unanswered = 0;
     this.#heard = false;
-    this.#toldMtu = 0;
+    this.#datagrams.pathChanged();
     this.#young = first !== undefined;
     if (first !== undefined) {
       const lane = first(this);
@@ -160,7 +159,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
       this.#findLane(stream);
     }
     void this.#receiveDatagrams(session);
-    this.#tellMtu();
+    this.#datagrams.tellMaxSize();
     this.#ping();
   }
 
@@ -171,9 +170,9 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     this.#awaySince ??= this.now();
     const lanes = [...this.#lanes];
     this.#lanes.clear();
-    this.#idle = [];
-    this.#datagramLane = undefined;
-    this.#large.clear();
+    this.#idle.clear();
+    this.#openingDatagramLane = false;
+    this.#datagrams.loseLane();
     for (const [lane, cargo] of lanes) {
       lane.close();
       if (cargo instanceof LinkStream) this.#leaveLane(cargo);
@@ -238,15 +237,13 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     }
     for (const stream of [...this.#streams.values()]) stream.tick();
     this.#flows.tick();
-    // What has waited for a lane until now is stale.
-    this.#large.clear();
-    const idle = this.#idle.findIndex(({ since }) => since > now - LINK_IDLE_LANE_MS);
-    for (const { lane } of this.#idle.splice(0, idle === -1 ? this.#idle.length : idle)) {
+    this.#datagrams.tick();
+    for (const lane of this.#idle.takeExpired(now)) {
       this.#lanes.delete(lane);
       lane.close();
     }
     if (this.#path === undefined) return;
-    this.#tellMtu();
+    this.#datagrams.tellMaxSize();
     this.#watchLanes();
     if (this.#unanswered > 0 && ++this.#unanswered > LINK_SILENT_TICKS) return this.#giveUpPath();
     if (this.#ticksToPing-- <= 0) this.#ping();
@@ -307,11 +304,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
       this.#awaySince = undefined;
       return;
     }
-    if (cargo === "datagrams" && raw.type === RecordType.DATAGRAM) {
-      const message = this.#sealer.openRecord(raw);
-      if (message !== undefined) this.#flows.receive(message);
-      return;
-    }
+    if (cargo === "datagrams" && raw.type === RecordType.DATAGRAM) return this.#datagrams.receiveRecord(raw);
     // The one record that anybody can make: it is believed as long as the share has not been heard of on this path.
     if (raw.type === RecordType.NO_LINK && !this.#heard) return this.#effects.unknown();
     throw new LinkError("tampered", "A record came that nobody waits for.");
@@ -320,8 +313,8 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   gone(lane: Lane): void {
     const cargo = this.#lanes.get(lane);
     this.#lanes.delete(lane);
-    if (cargo === "nothing") this.#idle = this.#idle.filter((idle) => idle.lane !== lane);
-    if (cargo === "datagrams") this.#datagramLane = undefined;
+    if (cargo === "nothing") this.#idle.remove(lane);
+    if (cargo === "datagrams") this.#datagrams.loseLane();
     if (!(cargo instanceof LinkStream)) return;
     this.#leaveLane(cargo);
     // A lane that lived counts from anew, not one that was let through for a word or two.
@@ -348,8 +341,8 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
 
   #findLane(stream: LinkStream): void {
     if (stream.lane !== undefined || stream.core.isOver || (this.#young && stream.id !== 0)) return;
-    const idle = this.#idle.pop();
-    if (idle !== undefined) this.#assign(idle.lane, stream);
+    const idle = this.#idle.take();
+    if (idle !== undefined) this.#assign(idle, stream);
     else if (this.#path !== undefined) void this.#openLane(this.#path, stream);
   }
 
@@ -362,7 +355,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     }
     if (stream === undefined) {
       if (cargo instanceof LinkStream) this.#retry(cargo);
-      else this.#datagramLane = undefined;
+      else this.#openingDatagramLane = false;
       return;
     }
     const lane = new Lane(this, stream);
@@ -383,8 +376,8 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     const record = sealRecord(this.#keys.lanes.send, RecordType.LANE, this.#nextLane++, encodeLaneHeader(header));
     lane.write(preface === undefined ? record : concatBytes(preface, record));
     if (cargo === "datagrams") {
-      this.#datagramLane = lane;
-      return this.#large.release(lane);
+      this.#openingDatagramLane = false;
+      return this.#datagrams.useLane(lane);
     }
     cargo.lane = lane;
     cargo.laneSince = this.now();
@@ -421,33 +414,18 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   }
 
   #free(lane: Lane, reusable: boolean): void {
-    if (!reusable || this.#idle.length >= LINK_IDLE_LANES_MAX) {
+    if (reusable && this.#idle.keep(lane, this.now())) {
+      this.#lanes.set(lane, "nothing");
+    } else {
       this.#lanes.delete(lane);
       lane.close();
-    } else {
-      this.#lanes.set(lane, "nothing");
-      this.#idle.push({ lane, since: this.now() });
     }
   }
 
-  #sendFlow(message: FlowMessage): void {
-    const path = this.#path;
-    if (path === undefined) return;
-    const record = this.#sealer.seal(message);
-    const datagram = asDatagram(record);
-    if (datagram.length <= Math.min(path.datagrams.maxSize, this.#peerMtu)) {
-      path.datagrams.send(datagram);
-    } else if (this.#datagramLane instanceof Lane) {
-      this.#large.send(record, this.#datagramLane);
-    } else {
-      this.#large.keep(record);
-      this.#wantDatagramLane();
-    }
-  }
-
-  #wantDatagramLane(): void {
-    if (this.#datagramLane !== undefined || this.#path === undefined || this.#young) return;
-    this.#datagramLane = "opening";
+  #openDatagramLane(): void {
+    if (this.#datagrams.lane !== undefined || this.#openingDatagramLane) return;
+    if (this.#path === undefined || this.#young) return;
+    this.#openingDatagramLane = true;
     void this.#openLane(this.#path, "datagrams");
   }
 
@@ -455,16 +433,8 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     while (this.#path === session) {
       const bytes = await session.datagrams.receive();
       if (bytes === undefined) return;
-      const message = this.#sealer.openDatagram(bytes);
-      if (message !== undefined) this.#flows.receive(message);
+      this.#datagrams.receiveDatagram(bytes);
     }
-  }
-
-  #tellMtu(): void {
-    const max = this.#path?.datagrams.maxSize ?? 0;
-    if (max === this.#toldMtu) return;
-    this.#toldMtu = max;
-    this.#control.send({ t: "mtu", max });
   }
 
   #message(message: LinkMessage): void {
@@ -478,8 +448,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
         return;
       }
       case "mtu":
-        this.#peerMtu = message.max;
-        return;
+        return this.#datagrams.peerTold(message.max);
       case "ports":
         return this.#effects.ports({ tcp: message.tcp, udp: message.udp });
       case "stuck": {
@@ -489,7 +458,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
         return this.gone(lane);
       }
       case "want-datagrams":
-        return this.#wantDatagramLane();
+        return this.#openDatagramLane();
       case "bye":
         return this.#end(byeError(message.message));
     }

@@ -10,15 +10,14 @@ import {
 } from "../limits.ts";
 import { Budget } from "./budget.ts";
 import { ControlEnd } from "./control_end.ts";
-import { asDatagram, DatagramSealer, type FlowMessage } from "./datagram.ts";
 import type { LinkTarget, Reach, StreamEnd } from "./ends.ts";
 import { ServedFlows } from "./flows.ts";
 import type { LinkPeer } from "./handshake.ts";
 import type { LinkKeys, Pair } from "./keys.ts";
-import { LargeDatagrams } from "./large_datagrams.ts";
 import type { Lane, LaneOwner } from "./lane.ts";
 import { decodeLaneHeader } from "./lane_header.ts";
 import { byeError, type LinkMessage, type PathInfo, type PortList } from "./link_control.ts";
+import { type DatagramPath, LinkDatagrams } from "./link_datagrams.ts";
 import { LinkStream, type StreamHost } from "./link_stream.ts";
 import { openRecord, type RawRecord, RecordType, sealRecord } from "./record.ts";
 import type { StreamBudgets } from "./stream_core.ts";
@@ -79,12 +78,9 @@ export class ShareLink implements LaneOwner, StreamHost {
   readonly #lanes = new Map<Lane, Cargo>();
   /** Lanes that have shown the link's id and nothing yet that only its peer could. */
   readonly #candidates = new Map<Lane, { readonly via: Via; readonly since: number }>();
-  readonly #sealer: DatagramSealer;
+  readonly #datagrams: LinkDatagrams;
   readonly #flows: ServedFlows;
   readonly #control = new ControlEnd((message) => this.#message(message));
-  #datagramLane: Lane | undefined;
-  /** What was sent before there was a lane for it. */
-  readonly #large = new LargeDatagrams();
   #via: Via | undefined;
   /** The number of the lane that it came with. */
   #viaNumber = -1;
@@ -94,8 +90,6 @@ export class ShareLink implements LaneOwner, StreamHost {
   /** Ticks in which it acknowledged little of what is kept for it, and what it had given back before. */
   #stalled = 0;
   #givenBefore = 0;
-  #peerMtu = 0;
-  #toldMtu = 0;
   #stopWatching: (() => void) | undefined;
   #over = false;
 
@@ -115,8 +109,14 @@ export class ShareLink implements LaneOwner, StreamHost {
     this.peer = peer;
     this.#effects = effects;
     this.#resumeWindowMs = resumeWindowMs;
-    this.#sealer = new DatagramSealer(keys.datagrams);
-    this.#flows = new ServedFlows(effects.reach, (message) => this.#sendFlow(message), () => effects.now());
+    this.#datagrams = new LinkDatagrams(keys.datagrams, 0, {
+      path: () => this.#datagramPath(),
+      receive: (message) => this.#flows.receive(message),
+      // Only the connecting side opens lanes.
+      wantLane: () => this.#control.send({ t: "want-datagrams" }),
+      tellMaxSize: (max) => this.#control.send({ t: "mtu", max }),
+    });
+    this.#flows = new ServedFlows(effects.reach, (message) => this.#datagrams.send(message), () => effects.now());
     this.#unreachableSince = effects.now();
     this.#streamIds.accept(0);
     const control = new LinkStream(0, CONTROL_TARGET, keys.stream(0), "share", this.#budgets, this);
@@ -170,9 +170,7 @@ export class ShareLink implements LaneOwner, StreamHost {
   /** A datagram that came on the channel of this link's path. */
   receiveDatagram(bytes: Uint8Array): void {
     // Nobody would close what it opens once the link is over.
-    if (this.#over) return;
-    const message = this.#sealer.openDatagram(bytes);
-    if (message !== undefined) this.#flows.receive(message);
+    if (!this.#over) this.#datagrams.receiveDatagram(bytes);
   }
 
   /** Housekeeping, every LINK_TICK_MS. */
@@ -193,9 +191,8 @@ export class ShareLink implements LaneOwner, StreamHost {
       this.#control.send({ t: "stuck", id: stream.id });
     }
     this.#flows.tick();
-    // What has waited for a lane until now is stale; the next one asks for it again.
-    this.#large.clear();
-    this.#tellMtu();
+    this.#datagrams.tick();
+    this.#datagrams.tellMaxSize();
   }
 
   /** Ends the link: tells the connecting side why, then breaks what is still open. */
@@ -212,11 +209,7 @@ export class ShareLink implements LaneOwner, StreamHost {
       if (cargo.receive(raw)) this.#heard();
       return;
     }
-    if (cargo === "datagrams" && raw.type === RecordType.DATAGRAM) {
-      const message = this.#sealer.openRecord(raw);
-      if (message !== undefined) this.#flows.receive(message);
-      return;
-    }
+    if (cargo === "datagrams" && raw.type === RecordType.DATAGRAM) return this.#datagrams.receiveRecord(raw);
     if (typeof cargo === "object") return this.#refusedRecord(lane, cargo, raw);
     throw new LinkError("tampered", "A record came that nobody waits for.");
   }
@@ -225,12 +218,11 @@ export class ShareLink implements LaneOwner, StreamHost {
     const cargo = this.#lanes.get(lane);
     this.#lanes.delete(lane);
     this.#candidates.delete(lane);
-    if (lane === this.#datagramLane) this.#datagramLane = undefined;
+    if (lane === this.#datagrams.lane) this.#datagrams.loseLane();
     if (cargo instanceof LinkStream) {
       cargo.lane = undefined;
       cargo.core.detach();
     }
-    if (cargo === "datagrams") this.#large.clear();
     // Those that have proved nothing may be anybody's.
     if (this.#lanes.size === this.#candidates.size && !this.#over) this.#unheard();
   }
@@ -253,9 +245,8 @@ export class ShareLink implements LaneOwner, StreamHost {
     const header = decodeLaneHeader(payload);
     this.#proven(lane, raw.number);
     if (header.op === "datagrams") {
-      this.#datagramLane = lane;
       this.#lanes.set(lane, "datagrams");
-      return this.#large.release(lane);
+      return this.#datagrams.useLane(lane);
     }
     let stream = this.#streams.get(header.id);
     const known = stream !== undefined;
@@ -334,7 +325,7 @@ export class ShareLink implements LaneOwner, StreamHost {
     this.#silent = 0;
     if (this.#unreachableSince === undefined) return;
     this.#unreachableSince = undefined;
-    this.#toldMtu = 0;
+    this.#datagrams.pathChanged();
     this.#effects.reachable(true);
   }
 
@@ -375,22 +366,11 @@ export class ShareLink implements LaneOwner, StreamHost {
     lane.write(sealRecord(keys.send, RecordType.DONE, 0));
   }
 
-  #sendFlow(message: FlowMessage): void {
+  /** As long as the other side is heard of, its datagrams go the way that its latest lane came. */
+  #datagramPath(): DatagramPath | undefined {
     const via = this.#via;
-    if (via === undefined || this.#unreachableSince !== undefined) return;
-    const record = this.#sealer.seal(message);
-    const datagram = asDatagram(record);
-    if (datagram.length <= Math.min(via.datagramMaxSize, this.#peerMtu)) via.sendDatagram(datagram);
-    else if (this.#datagramLane !== undefined) this.#large.send(record, this.#datagramLane);
-    // Only the connecting side opens lanes.
-    else if (this.#large.keep(record)) this.#control.send({ t: "want-datagrams" });
-  }
-
-  #tellMtu(): void {
-    const max = this.#via?.datagramMaxSize ?? 0;
-    if (max === this.#toldMtu) return;
-    this.#toldMtu = max;
-    this.#control.send({ t: "mtu", max });
+    if (via === undefined || this.#unreachableSince !== undefined) return undefined;
+    return { maxSize: via.datagramMaxSize, send: (payload) => via.sendDatagram(payload) };
   }
 
   #message(message: LinkMessage): void {
@@ -398,8 +378,7 @@ export class ShareLink implements LaneOwner, StreamHost {
       case "ping":
         return this.#control.send({ t: "pong", n: message.n });
       case "mtu":
-        this.#peerMtu = message.max;
-        return;
+        return this.#datagrams.peerTold(message.max);
       case "path":
         return this.#effects.path(message);
       case "watch":
