@@ -15,19 +15,11 @@ import { type Control, dialHandshake } from "../../shared/relay/handshake.ts";
 import type { Connected, Fallback } from "../../shared/transport/connect.ts";
 import type { Session } from "../../shared/transport/transport.ts";
 import { countedFlow } from "../net/counted_flow.ts";
-import { firstSuccess } from "../share/attempts.ts";
-import { Backoff } from "../share/backoff.ts";
-import { readUntilBye } from "../share/until_bye.ts";
+import type { Whereabouts } from "../attach/service_api.ts";
+import { firstSuccess } from "../attach/attempts.ts";
+import { Backoff } from "../attach/backoff.ts";
+import { readUntilBye } from "../attach/until_bye.ts";
 import { VERSION } from "../version.ts";
-
-/** Where a share is now. */
-export interface Whereabouts {
-  readonly url: string;
-  /** Unix milliseconds. */
-  readonly expiresAt: number;
-  /** Undefined while its agent is away. */
-  readonly edge: EdgeInfo | undefined;
-}
 
 /** What the connecting side does to the world; simulated in tests. */
 export interface PathEffects {

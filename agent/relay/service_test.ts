@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { generateIdentity } from "../../shared/identity.ts";
 import { secureRandom } from "../../shared/random.ts";
 import { signTicket } from "../../shared/ticket/ticket.ts";
-import { ServiceApi } from "../share/service_api.ts";
+import { ServiceApi } from "../attach/service_api.ts";
 import { startService } from "./service.ts";
 
 /** Sends a ticket with a Host of one's own choice; the status of the answer. */

@@ -7,14 +7,14 @@ import type { CommandContext } from "../cli/context.ts";
 import { LAUNCHER_GONE } from "../cli/interrupts.ts";
 import type { ShareOptions } from "../cli/options.ts";
 import { type OpenTarget, openTarget } from "../target/open_target.ts";
-import { connectAnyEdge } from "./connect_edge.ts";
+import { connectAnyEdge } from "../attach/connect_edge.ts";
 import { openLinks } from "./open_links.ts";
 import { observed } from "./observe.ts";
 import { serveSession } from "./serve_session.ts";
-import { ServiceApi } from "./service_api.ts";
+import { ServiceApi } from "../attach/service_api.ts";
 import { ShareController, type Standing } from "./share_controller.ts";
 import { ShareReport } from "./share_report.ts";
-import { sleep } from "./sleep.ts";
+import { sleep } from "../attach/sleep.ts";
 
 /**
  * `spanway share`: shares a target until the signal aborts or the share expires.

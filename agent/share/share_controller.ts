@@ -6,17 +6,9 @@ import { EndCode } from "../../shared/relay/relay_core.ts";
 import type { Connected, Fallback } from "../../shared/transport/connect.ts";
 import type { Session } from "../../shared/transport/transport.ts";
 import { VERSION } from "../version.ts";
-import { Backoff } from "./backoff.ts";
-import { readUntilBye } from "./until_bye.ts";
-
-/** The service's answer to a registration. */
-export interface Registration {
-  readonly name: string;
-  readonly url: string;
-  /** Unix milliseconds. */
-  readonly expiresAt: number;
-  readonly edges: readonly EdgeInfo[];
-}
+import type { Registration } from "../attach/service_api.ts";
+import { Backoff } from "../attach/backoff.ts";
+import { readUntilBye } from "../attach/until_bye.ts";
 
 /** What the service knows of a share whose agent was away. */
 export type Standing =

@@ -5,15 +5,10 @@ import { secureRandom, seededRandom } from "../../shared/random.ts";
 import { EndCode, RelayCore } from "../../shared/relay/relay_core.ts";
 import { type MemoryPair, memoryPair } from "../../shared/transport/memory.ts";
 import type { EdgeInfo } from "../../shared/edge_info.ts";
-import {
-  type Registration,
-  ShareController,
-  type ShareEffects,
-  type ShareEvent,
-  type Standing,
-} from "./share_controller.ts";
+import { ShareController, type ShareEffects, type ShareEvent, type Standing } from "./share_controller.ts";
+import type { Registration } from "../attach/service_api.ts";
 import { serveSession } from "./serve_session.ts";
-import { sleep } from "./sleep.ts";
+import { sleep } from "../attach/sleep.ts";
 
 const EDGE: EdgeInfo = { id: "local", region: "local", url: "https://e", certHashes: [], ws: "ws://e" };
 

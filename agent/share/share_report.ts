@@ -11,7 +11,8 @@ import type { RequestRecord } from "./observe.ts";
 import { peerLine, streamLine } from "./peer_line.ts";
 import type { PeerEvent, PeerReport, StreamReport } from "./peers.ts";
 import { connectText, reachText } from "./reach_text.ts";
-import type { Registration, ShareEnd, ShareEvent } from "./share_controller.ts";
+import type { Registration } from "../attach/service_api.ts";
+import type { ShareEnd, ShareEvent } from "./share_controller.ts";
 
 /** Says what happens to a share, to people and to programs. */
 export class ShareReport implements PeerReport {

@@ -3,7 +3,7 @@ import { formatDuration, parseDuration } from "../../agent/cli/duration.ts";
 import { domainName, expiry, hostHeader, listenAddress, regionName, serviceUrl } from "../../agent/cli/parse.ts";
 import { forward, shareCode, socksAuth, stdioTarget } from "../../agent/cli/parse_connect.ts";
 import { decodePem, encodePem } from "../../agent/home/identity_file.ts";
-import { checkEdges } from "../../agent/share/edge_info.ts";
+import { checkEdges } from "../../agent/attach/edge_info.ts";
 import { parseTarget } from "../../agent/target/target.ts";
 import { randomInt } from "../../shared/random.ts";
 import { someValue } from "./cbor_values.ts";

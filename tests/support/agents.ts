@@ -1,8 +1,8 @@
 /** Agents that tests play themselves, step by step, against a real relay: honest ones and others. */
 import { Buffer } from "node:buffer";
-import { ServiceApi } from "../../agent/share/service_api.ts";
+import { ServiceApi } from "../../agent/attach/service_api.ts";
 import type { EdgeInfo } from "../../shared/edge_info.ts";
-import type { Registration } from "../../agent/share/share_controller.ts";
+import type { Registration } from "../../agent/attach/service_api.ts";
 import { generateIdentity, type Identity } from "../../shared/identity.ts";
 import { generateName } from "../../shared/names.ts";
 import { secureRandom } from "../../shared/random.ts";

@@ -178,7 +178,7 @@ Deno.test("an abort before, during and after: nothing is left, and nothing is fo
       }
       if (max !== undefined) assert.ok(world.startedAt.length <= max);
     } catch (cause) {
-      throw new Error(`SEED=${seed} npx deno test -A agent/share/attempts_test.ts: ${cause}`, { cause });
+      throw new Error(`SEED=${seed} npx deno test -A agent/attach/attempts_test.ts: ${cause}`, { cause });
     }
   }
 });

@@ -14,7 +14,6 @@ import { API_BODY_MAX_BYTES, API_TIMEOUT_MS } from "../../shared/limits.ts";
 import type { RandomBytes } from "../../shared/random.ts";
 import { signTicket, type TicketRole } from "../../shared/ticket/ticket.ts";
 import { checkEdges } from "./edge_info.ts";
-import type { Registration } from "./share_controller.ts";
 
 /** What the client needs from outside. */
 export interface ServiceApiOptions {
@@ -24,6 +23,24 @@ export interface ServiceApiOptions {
   /** Unix milliseconds by this device's clock. */
   readonly now: () => number;
   readonly random: RandomBytes;
+}
+
+/** The service's answer to a registration. */
+export interface Registration {
+  readonly name: string;
+  readonly url: string;
+  /** Unix milliseconds. */
+  readonly expiresAt: number;
+  readonly edges: readonly EdgeInfo[];
+}
+
+/** Where a share is now. */
+export interface Whereabouts {
+  readonly url: string;
+  /** Unix milliseconds. */
+  readonly expiresAt: number;
+  /** Undefined while its agent is away. */
+  readonly edge: EdgeInfo | undefined;
 }
 
 /** What is asked for a share. */
@@ -93,7 +110,7 @@ export class ServiceApi {
   async edgeOf(
     name: string,
     signal?: AbortSignal,
-  ): Promise<{ url: string; expiresAt: number; edge: EdgeInfo | undefined }> {
+  ): Promise<Whereabouts> {
     await this.#learnClock(signal);
     const ticket = await this.ticket("connect", name);
     const answer = await this.#call("GET", `/api/shares/${encodeURIComponent(name)}/edge`, { ticket, signal });
