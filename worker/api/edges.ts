@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { ServiceError } from "../../shared/errors.ts";
 import { checkName } from "../../shared/names.ts";
+import type { TicketRole } from "../../shared/ticket/ticket.ts";
 import { readTicket, requireServiceKey } from "../access.ts";
 import type { Context } from "../context.ts";
 import { edgesObject, liveEdge } from "../edges/edge_list.ts";
@@ -39,12 +40,7 @@ edges.delete("/:id", async (c) => {
 edges.post("/:id/attach", async (c) => {
   const { env, settings } = c.env;
   const id = parseEdgeId(c.req.param("id"));
-  const body = await readObject(c.req.raw);
-  const instance = textField(body, "instance");
-  const name = checkName(textField(body, "name"));
-  if (typeof body.ticket !== "string") throw badRequest("ticket is not a text");
-  // The audience is checked by the share: where no origins are configured, it knows by which its owner came.
-  const ticket = await readTicket(body.ticket, { role: "share", name });
+  const { instance, name, ticket } = await readHello(c.req.raw, "share");
   const edge = await liveEdge(env, { id, instance });
   if (edge === undefined) {
     throw new ServiceError("unavailable", `The edge ${id} has not reported since it started.`, {
@@ -64,11 +60,7 @@ edges.post("/:id/attach", async (c) => {
 edges.post("/:id/connect", async (c) => {
   const { env, settings } = c.env;
   const id = parseEdgeId(c.req.param("id"));
-  const body = await readObject(c.req.raw);
-  const instance = textField(body, "instance");
-  const name = checkName(textField(body, "name"));
-  if (typeof body.ticket !== "string") throw badRequest("ticket is not a text");
-  const ticket = await readTicket(body.ticket, { role: "connect", name });
+  const { instance, name, ticket } = await readHello(c.req.raw, "connect");
   const share = await registeredShare(env, name);
   const { session, expiresAt } = unpack(await share.admit(ticket, { id, instance }, [...settings.origins]));
   return c.json({ session, name, expiresAt, fingerprint: ticket.issuer });
@@ -84,3 +76,16 @@ edges.post("/:id/detach", async (c) => {
   if (await nameIndex(env).has(name)) unpack(await shareObject(env, name).detach({ id, instance }, session));
   return c.body(null, 204);
 });
+
+/**
+ * What an edge passes on of a HELLO. The ticket's audience is checked by the share: where no origins are configured, it
+ * knows by which its owner came.
+ * @throws {ServiceError} `bad-request`, {TicketError}
+ */
+async function readHello(request: Request, role: TicketRole) {
+  const body = await readObject(request);
+  const instance = textField(body, "instance");
+  const name = checkName(textField(body, "name"));
+  if (typeof body.ticket !== "string") throw badRequest("ticket is not a text");
+  return { instance, name, ticket: await readTicket(body.ticket, { role, name }) };
+}
