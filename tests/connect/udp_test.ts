@@ -106,6 +106,9 @@ Deno.test("each local peer has a flow of its own, which the far side tells apart
   }
 });
 
+/** What a game has long forgotten. A busy machine is slower than the network, but not by so much. */
+const LATE_MS = 1000;
+
 Deno.test("a game-like stream, 60 datagrams a second both ways: all there, in time, once", async () => {
   using server = await UdpPeer.start((datagram) => datagram);
   await using connect = await w.connect(["-L", `0:${server.port}/udp`]);
@@ -114,11 +117,11 @@ Deno.test("a game-like stream, 60 datagrams a second both ways: all there, in ti
   const begin = performance.now();
   const late: number[] = [];
   const seen = new Map<number, number>();
-  player.socket.on("message", (datagram: Buffer) => {
+  player.heard = (datagram) => {
     const number = datagram.readUInt32BE(0);
     seen.set(number, (seen.get(number) ?? 0) + 1);
     late.push(performance.now() - datagram.readDoubleBE(4));
-  });
+  };
   for (let i = 0; i < count; i++) {
     const datagram = randomBytes(120);
     datagram.writeUInt32BE(i, 0);
@@ -133,7 +136,7 @@ Deno.test("a game-like stream, 60 datagrams a second both ways: all there, in ti
   console.log(
     `60 Hz: ${count - seen.size} of ${count} lost, p99 ${late[Math.floor(late.length * 0.99)]!.toFixed(1)} ms`,
   );
-  assert.ok(late[Math.floor(late.length / 2)]! < 50, `p50 ${late[Math.floor(late.length / 2)]} ms`);
+  assert.ok(late.at(-1)! < LATE_MS, `a datagram came ${late.at(-1)} ms late`);
 });
 
 Deno.test("QUIC works through a UDP forward", async () => {

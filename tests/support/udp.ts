@@ -1,46 +1,44 @@
 /** Plain UDP for tests, and a client of SOCKS5's UDP ASSOCIATE. */
 import { Buffer } from "node:buffer";
-import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
-import { once } from "node:events";
 import type { Socket as TcpSocket } from "node:net";
+import { bindUdp, type UdpPeer as Address, type UdpSocket } from "../../agent/net/udp.ts";
 import { dial, readExactly } from "./tcp.ts";
 import { within } from "./visitor.ts";
 
-/** A socket on 127.0.0.1 that keeps what comes. */
+/** A socket on 127.0.0.1 that keeps what comes. It is the product's own: node:dgram in Deno stalls its whole process. */
 export class UdpPeer implements Disposable {
-  readonly socket: Socket;
-  readonly port: number;
+  /** Hears of every datagram as it comes. */
+  heard: (datagram: Buffer) => void = () => {};
+  readonly #socket: UdpSocket;
   /** Datagrams that came and that nobody waited for. */
   readonly got: Buffer[] = [];
   readonly #waiting: ((datagram: Buffer) => void)[] = [];
 
-  private constructor(socket: Socket) {
-    this.socket = socket;
-    this.port = socket.address().port;
-    socket.on("error", () => {});
-    socket.on("message", (datagram: Buffer) => {
-      const waiting = this.#waiting.shift();
-      if (waiting === undefined) this.got.push(datagram);
-      else waiting(datagram);
-    });
+  private constructor(socket: UdpSocket) {
+    this.#socket = socket;
   }
 
   /** `answer` says what to send back for a datagram; undefined is nothing. */
   static async start(
-    answer: (datagram: Buffer, from: RemoteInfo) => Uint8Array | undefined = () => undefined,
+    answer: (datagram: Buffer, from: Address) => Uint8Array | undefined = () => undefined,
   ): Promise<UdpPeer> {
-    const socket = createSocket({ type: "udp4", recvBufferSize: 4 * 2 ** 20 });
-    socket.bind(0, "127.0.0.1");
-    await once(socket, "listening");
-    socket.on("message", (datagram: Buffer, from: RemoteInfo) => {
-      const back = answer(datagram, from);
-      if (back !== undefined) socket.send(back, from.port, from.address);
-    });
-    return new UdpPeer(socket);
+    const peer: UdpPeer = new UdpPeer(
+      await bindUdp({ host: "127.0.0.1", port: 0 }, (payload, from) => {
+        const datagram = Buffer.from(payload.buffer, payload.byteOffset, payload.length);
+        const back = answer(datagram, from);
+        if (back !== undefined) peer.#socket.send(back, from);
+        peer.#take(datagram);
+      }),
+    );
+    return peer;
+  }
+
+  get port(): number {
+    return this.#socket.address.port;
   }
 
   send(datagram: Uint8Array, port: number): void {
-    this.socket.send(datagram, port, "127.0.0.1");
+    this.#socket.send(datagram, { host: "127.0.0.1", port });
   }
 
   /** The next datagram. */
@@ -51,7 +49,14 @@ export class UdpPeer implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.socket.close();
+    this.#socket.close();
+  }
+
+  #take(datagram: Buffer): void {
+    this.heard(datagram);
+    const waiting = this.#waiting.shift();
+    if (waiting === undefined) this.got.push(datagram);
+    else waiting(datagram);
   }
 }
 
