@@ -11,6 +11,16 @@ export class UsageError extends SpanwayError<"usage"> {
 /** What the person has been told of already: only the exit code is left to say. */
 export class ToldError extends SpanwayError {}
 
+/** A command that runs another one ends as that one did. */
+export class ExitCodeError extends ToldError {
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super("exit-code", `ended with code ${exitCode}`);
+    this.exitCode = exitCode;
+  }
+}
+
 export type HomeErrorCode =
   | "home-unusable" // the configuration directory cannot be made, read or written
   | "key-exposed" // other people on this machine can read the private key
@@ -35,3 +45,16 @@ export type ListenErrorCode =
 
 /** An address of this machine cannot be listened on. */
 export class ListenError extends SpanwayError<ListenErrorCode> {}
+
+export type SshErrorCode =
+  | "ssh-password" // none was given, it is too weak, or it does not open the key
+  | "ssh-key-damaged" // the key is not one, is cut off, or was changed on the way
+  | "ssh-key-failed" // no key could be made
+  | "ssh-place-failed" // the key could not be put where logins are decided, or taken away from there
+  | "ssh-unreachable" // no SSH server answers
+  | "ssh-refused" // the SSH server does not take the key
+  | "ssh-missing" // a program that is needed is not installed
+  | "ssh-session-unknown"; // no login of that name is under way
+
+/** Logging in over a share, or letting somebody log in, failed. */
+export class SshError extends SpanwayError<SshErrorCode> {}

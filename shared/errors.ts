@@ -58,6 +58,8 @@ export type ServiceErrorCode =
   | "share-expired"
   | "share-ended" // its owner stopped it
   | "share-away" // it lives, but its agent is attached nowhere, or not here
+  | "ssh-none" // it offers no SSH login
+  | "ssh-used" // its one SSH login is over
   | "not-allowed"
   | "rate-limited"
   | "bad-request"
@@ -84,6 +86,9 @@ export type LinkErrorCode =
 
 /** A link between two agents, or one connection in it, failed. */
 export class LinkError extends SpanwayError<LinkErrorCode> {}
+
+/** The agent at the other end of a link said no to a question; code and words are its own. */
+export class AnswerError extends SpanwayError {}
 
 /** The code of any thrown value: its own if it is ours, `"internal"` otherwise. */
 export function errorCode(error: unknown): string {

@@ -305,6 +305,12 @@ export const RECONNECT_MAX_MS = 5 * SECOND;
 export const LINK_RECORD_MAX_BYTES = 64 * KiB;
 /** A control message of a link: a list of 10,000 ports fits. */
 export const LINK_CONTROL_MAX_BYTES = 64 * KiB;
+/** A question over a link, and an answer: keys and records of a few hundred bytes. */
+export const LINK_ASK_MAX_BYTES = 8 * KiB;
+/** Questions of one link that wait for their answers. One person asks one at a time. */
+export const LINK_ASKS_MAX = 8;
+/** An answer may need the share service: its time-out, twice. */
+export const LINK_ASK_TIMEOUT_MS = 30 * SECOND;
 /** Ports of one protocol in a list of those that a share listens on. */
 export const LINK_PORTS_MAX = 2000;
 /** Connections in one link at once; more wait for a place. */
@@ -532,6 +538,12 @@ export const RUNNING_RECORD_TTL_MS = 14 * DAY;
 export const RUNNING_SWEEP_MAX = 500;
 /** A process on the same machine that lives answers within this. */
 export const ALIVE_PROBE_TIMEOUT_MS = 1 * SECOND;
+/** One request to a running share of this machine, or its answer: a list of SSH_SESSIONS_MAX logins fits. */
+export const OWNER_MESSAGE_MAX_BYTES = 64 * KiB;
+/** A running share answers its owner within this: nothing is asked of it that takes a network. */
+export const OWNER_ANSWER_TIMEOUT_MS = 5 * SECOND;
+/** Commands that ask one running share at the same time. */
+export const OWNER_CALLS_MAX = 16;
 /** Processes that ask at the same time whether we live. */
 export const ALIVE_PROBES_MAX = 64;
 /** The secret that a service shares with its edges: shorter ones can be guessed. */
@@ -570,3 +582,44 @@ export const DEMO_NEWS_MIN_MS = 100;
 export const DEMO_ECHO_MAX_BYTES = 64 * KiB;
 /** What may wait for a visitor who sends to the echo and does not read it. */
 export const DEMO_ECHO_BACKLOG_MAX_BYTES = 1 * MiB;
+
+// --- SSH -------------------------------------------------------------------------------------------------------------
+
+/** A sealed private key at the service: an encrypted ed25519 key in OpenSSH's form takes 460 bytes. */
+export const SSH_KEY_MAX_BYTES = 4 * KiB;
+/**
+ * A share whose key was erased is opened again after this, so that its files are closed once more: workerd closes them 10 s
+ * after the last work, and a service that was killed before that starts with them as they were. Doubled until they have
+ * been closed, because other platforms take minutes.
+ */
+export const SSH_ERASED_REOPEN_MS = 15 * SECOND;
+/** SSH connections of one share at once: as many as it takes links. */
+export const SSH_SESSIONS_MAX = 64;
+/** Who has claimed the only login has this long to log in: ssh has decided and connects at once. */
+export const SSH_ONCE_LOGIN_MS = 2 * MINUTE;
+/** Connections on which the only login may be tried: a network that fails in the middle should not cost it. */
+export const SSH_ONCE_TRIES_MAX = 3;
+/** A connection that has lasted so long has logged in, whatever its other end says: sshd waits no longer for a login. */
+export const SSH_LOGIN_GRACE_MS = 2 * MINUTE;
+/** One that has brought this much has logged in as well: an exchange of keys and a refusal take 6 KiB each way. */
+export const SSH_LOGIN_SURE_BYTES = 16 * KiB;
+/** The trial login of a share at its own SSH server. A busy machine takes seconds for it; sshd itself gives two minutes. */
+export const SSH_PROBE_TIMEOUT_MS = 20 * SECOND;
+/** The host key of the built-in SSH server: an ed25519 key takes 400 bytes. */
+export const SSH_HOST_KEY_FILE_MAX_BYTES = 4 * KiB;
+/** A password file: one line. */
+export const SSH_PASSWORD_FILE_MAX_BYTES = 4 * KiB;
+/** Connections to the agent that holds the key: ssh makes one at a time. */
+export const SSH_AGENT_CONNECTIONS_MAX = 8;
+/** Connections of ssh to the link that wait or go on: it makes one. */
+export const SSH_PROXY_CONNECTIONS_MAX = 4;
+/** Shares whose keys are kept for `ssh-config`; those that are over go first. */
+export const SSH_HOSTS_MAX = 500;
+/** When such a key may go: a number. */
+export const SSH_HOST_RECORD_MAX_BYTES = 64;
+/** A user name of a system: Linux allows 32 characters; names of directories such as me@corp.example are longer. */
+export const SSH_USER_MAX_CHARS = 64;
+/** Host keys of one SSH server: it has one of each kind. */
+export const SSH_HOST_KEYS_MAX = 8;
+/** One of them as text: 1500 characters hold RSA with 8192 bits. */
+export const SSH_HOST_KEY_MAX_CHARS = 1500;

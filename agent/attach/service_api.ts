@@ -10,7 +10,7 @@ import type { EdgeInfo } from "../../shared/edge_info.ts";
 import { boundedText } from "../../shared/http/bounded_text.ts";
 import type { Identity } from "../../shared/identity.ts";
 import { COMMAND } from "../command_name.ts";
-import { API_BODY_MAX_BYTES, API_TIMEOUT_MS } from "../../shared/limits.ts";
+import { API_BODY_MAX_BYTES, API_TIMEOUT_MS, SSH_KEY_MAX_BYTES } from "../../shared/limits.ts";
 import type { RandomBytes } from "../../shared/random.ts";
 import { signTicket, type TicketRole } from "../../shared/ticket/ticket.ts";
 import { checkEdges } from "./edge_info.ts";
@@ -61,6 +61,14 @@ export interface ShareStatus {
   readonly meta: Readonly<Record<string, unknown>>;
 }
 
+/** What the service keeps of a share's SSH login. */
+export interface StoredSshKey {
+  /** As its owner has sealed it; 1 to SSH_KEY_MAX_BYTES. */
+  readonly key: Uint8Array;
+  /** The first login is the only one. */
+  readonly once: boolean;
+}
+
 interface Call {
   readonly ticket?: Uint8Array;
   /** Sent as JSON. */
@@ -96,7 +104,7 @@ export class ServiceApi {
   /** What the service knows of a share of this device. @throws {ServiceError | TicketError} */
   async show(name: string, signal?: AbortSignal): Promise<ShareStatus> {
     const ticket = await this.ticket("owner", name);
-    const answer = await this.#call("GET", `/api/shares/${encodeURIComponent(name)}`, { ticket, signal });
+    const answer = await this.#call("GET", sharePath(name), { ticket, signal });
     const { state, meta } = (answer ?? {}) as { state?: unknown; meta?: Readonly<Record<string, unknown>> | null };
     if (typeof state !== "string") throw senseless();
     return { state, meta: meta ?? {} };
@@ -113,7 +121,7 @@ export class ServiceApi {
   ): Promise<Whereabouts> {
     await this.#learnClock(signal);
     const ticket = await this.ticket("connect", name);
-    const answer = await this.#call("GET", `/api/shares/${encodeURIComponent(name)}/edge`, { ticket, signal });
+    const answer = await this.#call("GET", `${sharePath(name)}/edge`, { ticket, signal });
     const { url, expiresAt, edge } = (answer ?? {}) as { url?: unknown; expiresAt?: unknown; edge?: unknown };
     if (typeof url !== "string" || typeof expiresAt !== "number") throw senseless();
     const checked = edge === null ? undefined : (await checkEdges([edge], this.#options.relay))[0];
@@ -123,13 +131,66 @@ export class ServiceApi {
   /** Ends a share. @throws {ServiceError | TicketError} */
   async unregister(name: string, signal?: AbortSignal): Promise<void> {
     const ticket = await this.ticket("owner", name);
-    await this.#call("DELETE", `/api/shares/${encodeURIComponent(name)}`, { ticket, signal });
+    await this.#call("DELETE", sharePath(name), { ticket, signal });
+  }
+
+  /**
+   * Stores the sealed key of a share's SSH login in place of an earlier one; nobody has used it yet.
+   * @param key 1 to SSH_KEY_MAX_BYTES
+   * @param once the first login is the only one
+   * @throws {ServiceError | TicketError}
+   */
+  async putSshKey(name: string, key: Uint8Array, once: boolean, signal?: AbortSignal): Promise<void> {
+    const body = { key: Buffer.from(key).toString("base64url"), once };
+    await this.#askOwn("PUT", `${sharePath(name)}/ssh-key`, name, body, signal);
+  }
+
+  /**
+   * The sealed key of a share of any device.
+   * @throws {ServiceError | TicketError} `ssh-none`, `ssh-used`; as {@link edgeOf}
+   */
+  async sshKey(name: string, signal?: AbortSignal): Promise<StoredSshKey> {
+    await this.#knowClock(signal);
+    const ticket = await this.ticket("connect", name);
+    const answer = await this.#call("GET", `${sharePath(name)}/ssh-key`, { ticket, signal });
+    const { key, once } = (answer ?? {}) as { key?: unknown; once?: unknown };
+    if (typeof key !== "string" || typeof once !== "boolean") throw senseless();
+    const bytes = new Uint8Array(Buffer.from(key, "base64url"));
+    const whole = Buffer.from(bytes).toString("base64url") === key;
+    if (!whole || bytes.length === 0 || bytes.length > SSH_KEY_MAX_BYTES) throw senseless();
+    return { key: bytes, once };
+  }
+
+  /**
+   * Gives the only SSH login of a share of this device to the device `by` (a fingerprint). The service lets this succeed
+   * once and forgets the key with it. Without an answer it may have succeeded: it must not be tried again as if it had not.
+   * @throws {ServiceError | TicketError} `ssh-used` for all but the first, `ssh-none`
+   */
+  async claimSshLogin(name: string, by: string, signal?: AbortSignal): Promise<void> {
+    await this.#askOwn("POST", `${sharePath(name)}/ssh-key/claim`, name, { by }, signal);
   }
 
   /** A fresh ticket of this device. */
   ticket(role: TicketRole, name: string): Promise<Uint8Array> {
     const { identity, relay, now, random } = this.#options;
     return signTicket(identity, { role, name, audience: relay.origin, now: now() + (this.#offset ?? 0), random });
+  }
+
+  async #askOwn(
+    method: string,
+    path: string,
+    name: string,
+    body: unknown,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    await this.#knowClock(signal);
+    const ticket = await this.ticket("owner", name);
+    await this.#call(method, path, { ticket, body, signal });
+  }
+
+  /** Asks for the service's clock unless an earlier call has. */
+  async #knowClock(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#offset === undefined) await this.#learnClock(signal);
   }
 
   async #learnClock(signal: AbortSignal | undefined): Promise<void> {
@@ -172,6 +233,10 @@ export class ServiceApi {
     if (status >= 200 && status < 300) return answer;
     throw toError(status, answer, this.#options.relay.origin);
   }
+}
+
+function sharePath(name: string): string {
+  return `/api/shares/${encodeURIComponent(name)}`;
 }
 
 function parseJson(text: string | undefined): unknown {

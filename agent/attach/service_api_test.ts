@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
-import { API_BODY_MAX_BYTES } from "../../shared/limits.ts";
+import { API_BODY_MAX_BYTES, SSH_KEY_MAX_BYTES } from "../../shared/limits.ts";
 import { generateIdentity } from "../../shared/identity.ts";
 import { secureRandom } from "../../shared/random.ts";
 import { verifyTicket } from "../../shared/ticket/ticket.ts";
@@ -96,4 +96,59 @@ Deno.test("what the service says against who connects comes through as it is", a
   await assert.rejects(it.api.edgeOf("demo"), { code: "share-ended", message: "It is over.", hint: "Ask." });
   const given = AbortSignal.abort();
   await assert.rejects(it.api.edgeOf("demo", given), { code: "unavailable" });
+});
+
+/** A relay that answers `status` and `answer` to everything but the question for its clock. */
+function answering(status: number, answer: unknown, seen: { call: string; ticket: string; body: string }[] = []) {
+  return relay(async (req, res) => {
+    if (req.url === "/api/service") return void res.end(JSON.stringify({ service: "spanway", now: Date.now() + SKEW }));
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of req) chunks.push(chunk);
+    const ticket = req.headers.authorization!.replace(/^Spanway /, "");
+    seen.push({ call: `${req.method} ${req.url}`, ticket, body: Buffer.concat(chunks).toString() });
+    res.writeHead(status).end(answer === undefined ? undefined : JSON.stringify(answer));
+  });
+}
+
+Deno.test("an owner stores a key and claims its login with tickets of his own, by the service's clock", async () => {
+  const seen: { call: string; ticket: string; body: string }[] = [];
+  using it = await answering(204, undefined, seen);
+  const by = "hh3rhuf-giqst6b-cssqq3t-5i3tmej";
+  await it.api.putSshKey("demo", Uint8Array.of(251, 255, 0, 7), true);
+  await it.api.claimSshLogin("demo", by);
+  assert.deepEqual(seen.map(({ call, body }) => [call, JSON.parse(body)]), [
+    ["PUT /api/shares/demo/ssh-key", { key: "-_8ABw", once: true }],
+    ["POST /api/shares/demo/ssh-key/claim", { by }],
+  ]);
+  const ids = await Promise.all(seen.map(async ({ ticket }) => {
+    const bytes = new Uint8Array(Buffer.from(ticket, "base64url"));
+    return (await verifyTicket(bytes, { role: "owner", name: "demo", now: Date.now() + SKEW })).id;
+  }));
+  assert.notEqual(ids[0], ids[1]);
+});
+
+Deno.test("a stored key comes as it was sealed; one that cannot be a key is refused", async () => {
+  const largest = new Uint8Array(SSH_KEY_MAX_BYTES).map((_, at) => at % 251);
+  const seen: { call: string; ticket: string; body: string }[] = [];
+  using fair = await answering(200, { key: Buffer.from(largest).toString("base64url"), once: false }, seen);
+  assert.deepEqual(await fair.api.sshKey("demo"), { key: largest, once: false });
+  assert.equal(seen[0]!.call, "GET /api/shares/demo/ssh-key");
+  const ticket = new Uint8Array(Buffer.from(seen[0]!.ticket, "base64url"));
+  await verifyTicket(ticket, { role: "connect", name: "demo", now: Date.now() + SKEW });
+  const tooLarge = Buffer.alloc(SSH_KEY_MAX_BYTES + 1).toString("base64url");
+  for (const key of [tooLarge, "", "A", "AA==", "no*base64", 5, null, undefined]) {
+    using wrong = await answering(200, { key, once: true });
+    await assert.rejects(wrong.api.sshKey("demo"), { code: "unavailable" }, String(key));
+  }
+  for (const answer of [undefined, [], { key: "AAAA" }, { key: "AAAA", once: 1 }]) {
+    using wrong = await answering(200, answer);
+    await assert.rejects(wrong.api.sshKey("demo"), { code: "unavailable" }, JSON.stringify(answer));
+  }
+});
+
+Deno.test("what the service says about a login comes through as it is", async () => {
+  const error = { code: "ssh-used", message: "The one login to demo has been used.", hint: "Ask." };
+  using it = await answering(410, { error });
+  await assert.rejects(it.api.sshKey("demo"), error);
+  await assert.rejects(it.api.claimSshLogin("demo", "x"), error);
 });

@@ -16,6 +16,8 @@ const BY_CODE: Readonly<Record<string, number>> = {
   "share-expired": EXIT_NOT_FOUND,
   "share-ended": EXIT_NOT_FOUND,
   "share-away": EXIT_NOT_FOUND,
+  "ssh-none": EXIT_NOT_FOUND,
+  "ssh-session-unknown": EXIT_NOT_FOUND,
   "target-missing": EXIT_NOT_FOUND,
   "target-none": EXIT_NOT_FOUND,
 
@@ -24,12 +26,17 @@ const BY_CODE: Readonly<Record<string, number>> = {
   "identity-changed": EXIT_REFUSED,
   "refused": EXIT_REFUSED,
   "rate-limited": EXIT_REFUSED,
+  "ssh-used": EXIT_REFUSED,
+  "ssh-password": EXIT_REFUSED,
+  "ssh-refused": EXIT_REFUSED,
   "ticket-malformed": EXIT_REFUSED,
   "ticket-forged": EXIT_REFUSED,
   "ticket-expired": EXIT_REFUSED,
   "ticket-not-yet-valid": EXIT_REFUSED,
   "ticket-replayed": EXIT_REFUSED,
   "ticket-foreign": EXIT_REFUSED,
+
+  "interrupted": EXIT_INTERRUPTED,
 };
 
 /** The exit code for any thrown value. */

@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { parseBase64Url, parseEdgeId, parseEdgeReport, parseObject, parseWish } from "../../worker/api/input.ts";
+import {
+  parseBase64Url,
+  parseEdgeId,
+  parseEdgeReport,
+  parseObject,
+  parseSshClaim,
+  parseSshKey,
+  parseWish,
+} from "../../worker/api/input.ts";
+import { SSH_KEY_MAX_BYTES } from "../../shared/limits.ts";
 import type { RandomBytes } from "../../shared/random.ts";
 import { someValue } from "./cbor_values.ts";
 import { type FuzzCase, orRefused } from "./fuzz.ts";
@@ -14,6 +23,8 @@ const REPORT = {
   certHashes: ["00".repeat(32)],
   origin: "http://127.0.0.1:8080",
 };
+
+const SSH_CLAIM = { by: "hh3rhuf-giqst6b-cssqq3t-5i3tmej" };
 
 /** JSON of `sample` with other values here and there, or damaged as a text. */
 function someJson(random: RandomBytes, sample: object): string {
@@ -30,6 +41,14 @@ export const worker: readonly FuzzCase[] = [
       if (wish !== undefined) assert.ok(Number.isInteger(wish.expiresAt) && typeof wish.chosen === "boolean");
       const report = orRefused(() => parseEdgeReport(parseObject(someJson(random, REPORT))));
       if (report !== undefined) assert.ok(URL.canParse(report.url) && URL.canParse(report.ws));
+      const text = random(someSize(random, SSH_KEY_MAX_BYTES + 2)).toBase64({
+        alphabet: "base64url",
+        omitPadding: true,
+      });
+      const ssh = orRefused(() => parseSshKey(parseObject(someJson(random, { key: text, once: true }))));
+      if (ssh !== undefined) assert.ok(ssh.key.length > 0 && ssh.key.length <= SSH_KEY_MAX_BYTES);
+      const claim = orRefused(() => parseSshClaim(parseObject(someJson(random, SSH_CLAIM))));
+      if (claim !== undefined) assert.match(claim, /^[a-z2-7-]{31}$/);
       const id = orRefused(() => parseEdgeId(someText(random, 80)));
       if (id !== undefined) assert.match(id, /^[a-z0-9._-]{1,63}$/);
     },

@@ -11,6 +11,8 @@ const STATUS: Readonly<Record<ServiceErrorCode, number>> = {
   "share-expired": 410,
   "share-ended": 410,
   "share-away": 503,
+  "ssh-none": 404,
+  "ssh-used": 410,
   unavailable: 503,
 };
 

@@ -1,5 +1,11 @@
 import { ServiceError } from "../../shared/errors.ts";
-import { EDGE_CERT_HASHES_MAX, EDGE_FIELD_MAX_CHARS, SHARE_META_MAX_BYTES } from "../../shared/limits.ts";
+import { FINGERPRINT_PATTERN } from "../../shared/identity.ts";
+import {
+  EDGE_CERT_HASHES_MAX,
+  EDGE_FIELD_MAX_CHARS,
+  SHARE_META_MAX_BYTES,
+  SSH_KEY_MAX_BYTES,
+} from "../../shared/limits.ts";
 import type { EdgeReport } from "../../shared/edge_info.ts";
 import type { ShareMeta } from "../share/share_record.ts";
 import type { ShareWish } from "../share/share_state.ts";
@@ -37,6 +43,21 @@ function parseMeta(value: unknown): ShareMeta {
     throw badRequest("meta is too large");
   }
   return meta as ShareMeta;
+}
+
+/** The sealed key of an SSH login, 1 to SSH_KEY_MAX_BYTES. */
+export function parseSshKey(body: Record<string, unknown>): { key: Uint8Array; once: boolean } {
+  const { key, once } = body;
+  if (typeof key !== "string" || key === "") throw badRequest("key is missing");
+  if (key.length > base64UrlChars(SSH_KEY_MAX_BYTES)) throw badRequest(`key has more than ${SSH_KEY_MAX_BYTES} bytes`);
+  if (typeof once !== "boolean") throw badRequest("once is neither true nor false");
+  return { key: parseBase64Url(key, "key"), once };
+}
+
+/** The fingerprint of the device that has won an SSH login. */
+export function parseSshClaim({ by }: Record<string, unknown>): string {
+  if (typeof by !== "string" || !FINGERPRINT_PATTERN.test(by)) throw badRequest("by is not a fingerprint");
+  return by;
 }
 
 export function parseEdgeId(id: string): string {
@@ -78,10 +99,15 @@ function urlField(body: Record<string, unknown>, field: string, schemes: readonl
 }
 
 /** base64url without padding (RFC 4648, section 5) to bytes. */
-export function parseBase64Url(text: string): Uint8Array {
-  if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) throw badRequest("the ticket is not base64url");
+export function parseBase64Url(text: string, what = "the ticket"): Uint8Array {
+  if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) throw badRequest(`${what} is not base64url`);
   const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
   return Uint8Array.from(binary, (char) => char.charCodeAt(0));
+}
+
+/** Characters of so many bytes in base64url without padding. */
+function base64UrlChars(bytes: number): number {
+  return Math.ceil(bytes * 4 / 3);
 }
 
 export function badRequest(fault: string): ServiceError {

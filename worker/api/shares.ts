@@ -1,3 +1,4 @@
+import { base64urlnopad } from "@scure/base";
 import { Hono } from "hono";
 import { ServiceError } from "../../shared/errors.ts";
 import { SHARE_EDGES_MAX } from "../../shared/limits.ts";
@@ -11,7 +12,7 @@ import { shareUrl } from "../host.ts";
 import { unpack } from "../outcome.ts";
 import { registeredShare, shareObject } from "../share/shares.ts";
 import { readObject } from "./body.ts";
-import { parseWish } from "./input.ts";
+import { parseSshClaim, parseSshKey, parseWish } from "./input.ts";
 
 /** What devices ask of the service about their shares, and about those that they connect to. */
 export const shares = new Hono<Context>();
@@ -52,12 +53,8 @@ shares.get("/:name", async (c) => {
 
 shares.get("/:name/edge", async (c) => {
   const { env, settings } = c.env;
-  const request = c.req.raw;
-  const ticket = await requestTicket(request, { role: "connect", name: checkName(c.req.param("name")) }, settings);
-  unpack(await edgesObject(env).admitConnect(ticket.issuer, visitorAddress(request, settings)));
-  const share = await registeredShare(env, ticket.name);
-  // The audience was checked with the ticket, by where the device came to.
-  const { expiresAt, attachment } = unpack(await share.whereabouts(ticket, [...audiences(request, settings)]));
+  const { ticket, share, known } = await connecting(c.req.raw, c.req.param("name"), c.env);
+  const { expiresAt, attachment } = unpack(await share.whereabouts(ticket, known));
   const edge = attachment && await liveEdge(env, attachment.edge);
   c.header("cache-control", "no-store");
   return c.json({
@@ -68,11 +65,39 @@ shares.get("/:name/edge", async (c) => {
   });
 });
 
+shares.put("/:name/ssh-key", async (c) => {
+  const { ticket, share } = await owned(c.req.raw, c.req.param("name"), c.env);
+  const { key, once } = parseSshKey(await readObject(c.req.raw));
+  unpack(await share.putSshKey(ticket, key, once));
+  return c.body(null, 204);
+});
+
+shares.get("/:name/ssh-key", async (c) => {
+  const { ticket, share, known } = await connecting(c.req.raw, c.req.param("name"), c.env);
+  const { key, once } = unpack(await share.sshKey(ticket, known));
+  c.header("cache-control", "no-store");
+  return c.json({ key: base64urlnopad.encode(key), once });
+});
+
+shares.post("/:name/ssh-key/claim", async (c) => {
+  const { ticket, share } = await owned(c.req.raw, c.req.param("name"), c.env);
+  const by = parseSshClaim(await readObject(c.req.raw));
+  unpack(await share.claimSshLogin(ticket, by));
+  return c.body(null, 204);
+});
+
 shares.delete("/:name", async (c) => {
   const { ticket, share } = await owned(c.req.raw, c.req.param("name"), c.env);
   unpack(await share.end(ticket));
   return c.body(null, 204);
 });
+
+/** @returns `known`: the service's origins, by which the ticket was checked: by where the device came to */
+async function connecting(request: Request, name: string, { env, settings }: Context["Bindings"]) {
+  const ticket: TicketClaims = await requestTicket(request, { role: "connect", name: checkName(name) }, settings);
+  unpack(await edgesObject(env).admitConnect(ticket.issuer, visitorAddress(request, settings)));
+  return { ticket, share: await registeredShare(env, ticket.name), known: [...audiences(request, settings)] };
+}
 
 async function owned(request: Request, name: string, { env, settings }: Context["Bindings"]) {
   const ticket: TicketClaims = await requestTicket(request, { role: "owner", name: checkName(name) }, settings);

@@ -20,6 +20,17 @@ export interface ShareRecord {
   used: { readonly id: string; readonly until: number }[];
   /** Edges that have to be told that a session is over. */
   owed: OwedDetach[];
+  /** Absent: the share lets nobody log in. The key itself lies beside the record, and is gone once the login is used. */
+  ssh?: SshLogin;
+}
+
+/** The SSH login of a share. */
+export interface SshLogin {
+  /** The first login is the only one. */
+  readonly once: boolean;
+  /** When that one was claimed, and for which device (its fingerprint). */
+  readonly usedAt?: number;
+  readonly usedBy?: string;
 }
 
 /** What an agent tells about its share: a few short fields. */

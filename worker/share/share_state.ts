@@ -9,6 +9,7 @@ import {
 } from "../../shared/limits.ts";
 import type { TicketClaims } from "../../shared/ticket/ticket.ts";
 import type { Attachment, DetachCode, EdgeRef, OwedDetach, ShareMeta, ShareRecord } from "./share_record.ts";
+import { checkClaimable, openSshLogin, type SshKeyChange } from "./ssh_login.ts";
 
 /** What somebody who registers a share asks for. */
 export interface ShareWish {
@@ -53,6 +54,7 @@ export type ShareLookup =
  */
 export class ShareState {
   #record: ShareRecord | undefined;
+  #sshKeyChange: SshKeyChange | undefined;
 
   /** @param record what was stored; owned by this object from now on */
   constructor(record: ShareRecord | undefined) {
@@ -181,6 +183,53 @@ export class ShareState {
     return { session: attachment.session, expiresAt };
   }
 
+  /**
+   * Lets people log in by SSH with the sealed `key`, in place of an earlier one; nobody has used it yet.
+   * @param once the first login is the only one
+   * @throws {ServiceError} `share-unknown`, `share-expired`, `share-ended`, `rate-limited`
+   * @throws {TicketError} `ticket-foreign`, `ticket-replayed`, `ticket-expired`
+   */
+  putSshKey(ticket: TicketClaims, key: Uint8Array, once: boolean, now: number): void {
+    const record = this.#owned(ticket, now);
+    if (record.ended !== undefined) throw over(record);
+    spend(record, ticket, now);
+    record.ssh = { once };
+    this.#sshKeyChange = { key };
+  }
+
+  /**
+   * Whether the stored key may be handed to a device that connects, and whether it is for one login. As for
+   * {@link whereabouts}, every key may ask, and nothing changes.
+   * @throws as {@link whereabouts}; {@link ServiceError} `ssh-none`, `ssh-used`
+   */
+  sshLogin(ticket: TicketClaims, audiences: readonly string[], now: number): { once: boolean } {
+    this.whereabouts(ticket, audiences, now);
+    return { once: openSshLogin(ticket.name, this.#record?.ssh).once };
+  }
+
+  /**
+   * Gives the only login to the device `by` (a fingerprint) for good: the key goes. Whoever comes later is told so without
+   * regard to his ticket, which takes no place among the used ones: any number may come.
+   * @throws {ServiceError} `share-unknown`, `share-expired`, `share-ended`, `ssh-none`, `ssh-used`, `rate-limited`;
+   *   `bad-request` when the login is not for one use
+   * @throws {TicketError} `ticket-foreign`, `ticket-replayed`, `ticket-expired`
+   */
+  claimSshLogin(ticket: TicketClaims, by: string, now: number): void {
+    const record = this.#owned(ticket, now);
+    if (record.ended !== undefined) throw over(record);
+    checkClaimable(record);
+    spend(record, ticket, now);
+    record.ssh = { once: true, usedAt: now, usedBy: by };
+    this.#sshKeyChange = "erase";
+  }
+
+  /** What is due to the stored key now. To be done together with storing the record, and told once. */
+  takeSshKeyChange(): SshKeyChange | undefined {
+    const change = this.#sshKeyChange;
+    this.#sshKeyChange = undefined;
+    return change;
+  }
+
   /** Forgets a session that its edge has lost. Sessions that were replaced meanwhile are passed over. */
   detach(edge: { readonly id: string; readonly instance: string }, session: string, now: number): void {
     this.advance(now);
@@ -199,7 +248,7 @@ export class ShareState {
     const record = this.#owned(ticket, now);
     spend(record, ticket, now);
     if (record.ended === undefined) {
-      finish(record, { at: now, by: "owner" }, "share-ended", "The share was ended by its owner.", now);
+      this.#finish(record, { at: now, by: "owner" }, "share-ended", "The share was ended by its owner.", now);
     }
   }
 
@@ -230,7 +279,7 @@ export class ShareState {
     if (record === undefined) return;
     record.used = record.used.filter((ticket) => ticket.until > now);
     if (record.ended === undefined && now >= record.expiresAt) {
-      finish(record, { at: record.expiresAt, by: "expiry" }, "share-expired", "The share has expired.", now);
+      this.#finish(record, { at: record.expiresAt, by: "expiry" }, "share-expired", "The share has expired.", now);
     }
     if (record.ended !== undefined && now >= record.ended.at + NAME_QUARANTINE_MS) this.#record = undefined;
   }
@@ -276,6 +325,20 @@ export class ShareState {
     }
     return record;
   }
+
+  #finish(
+    record: ShareRecord,
+    ended: NonNullable<ShareRecord["ended"]>,
+    code: DetachCode,
+    message: string,
+    now: number,
+  ): void {
+    record.ended = ended;
+    if (record.attachment !== undefined) owe(record, record.attachment, code, message, now);
+    record.attachment = undefined;
+    if (record.ssh !== undefined) this.#sshKeyChange = "erase";
+    delete record.ssh;
+  }
 }
 
 function checkAudience(record: ShareRecord, ticket: TicketClaims, audiences: readonly string[]): void {
@@ -298,18 +361,6 @@ function spend(record: ShareRecord, ticket: TicketClaims, now: number): void {
     });
   }
   record.used.push({ id: ticket.id, until: ticket.deadAt });
-}
-
-function finish(
-  record: ShareRecord,
-  ended: NonNullable<ShareRecord["ended"]>,
-  code: DetachCode,
-  message: string,
-  now: number,
-): void {
-  record.ended = ended;
-  if (record.attachment !== undefined) owe(record, record.attachment, code, message, now);
-  record.attachment = undefined;
 }
 
 function owe(record: ShareRecord, attachment: Attachment, code: DetachCode, message: string, now: number): void {
