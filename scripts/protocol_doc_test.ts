@@ -10,6 +10,8 @@ import { encodeLinkMessage, type LinkMessage } from "../shared/link/link_control
 import { encodeAck, noLinkRecord, RecordType, sealRecord } from "../shared/link/record.ts";
 import { decodeResetCode } from "../shared/link/reset_code.ts";
 import { seededRandom } from "../shared/random.ts";
+import { encodeSshRecord, SSH_TARGET, SshAbout } from "../shared/ssh/messages.ts";
+import { sealSshKey } from "../shared/ssh/sealed_key.ts";
 import { encodeCbor } from "../shared/wire/cbor.ts";
 import { ConnectorEnd } from "../shared/relay/connectors.ts";
 import { EndCode } from "../shared/relay/relay_core.ts";
@@ -145,6 +147,8 @@ Deno.test("docs/protocol shows the control messages of a link, and what a handsh
     { t: "watch", ports: true },
     { t: "ports", tcp: [22, 80], udp: [53] },
     { t: "stuck", id: 7 },
+    { t: "ask", n: 2, about: "ssh", data: Uint8Array.of(7) },
+    { t: "answer", n: 2, code: "", message: "", hint: "", data: Uint8Array.of(8) },
     { t: "want-datagrams" },
     { t: "bye", message: "m" },
   ];
@@ -154,4 +158,13 @@ Deno.test("docs/protocol shows the control messages of a link, and what a handsh
   assert.equal(payload.length, 165);
   // What stands between the key, the signature and the end.
   for (const [from, to] of [[0, 7], [39, 51], [115, 165]]) shows(payload.slice(from, to), "a payload");
+});
+
+Deno.test("docs/protocol shows what agents say about SSH", () => {
+  const sealKey = Uint8Array.from({ length: 32 }, (_, i) => i);
+  const record = { user: "me", hostKeys: ["ssh-ed25519 AAAA"], publicKey: "ssh-ed25519 BBBB", sealKey, once: true };
+  shows(encodeSshRecord(record), "a record");
+  shows(sealSshKey(sealKey, "key\n"), "a sealed key");
+  for (const about of Object.values(SshAbout)) assert.match(doc, new RegExp(`\\| \`${about}\``));
+  assert.ok(doc.includes(`\`${SSH_TARGET.host}\``));
 });

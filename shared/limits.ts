@@ -588,6 +588,25 @@ export const DEMO_ECHO_BACKLOG_MAX_BYTES = 1 * MiB;
 /** A sealed private key at the service: an encrypted ed25519 key in OpenSSH's form takes 460 bytes. */
 export const SSH_KEY_MAX_BYTES = 4 * KiB;
 /**
+ * Rounds of bcrypt between a password and its key. ssh-keygen's own 16 are doubled, for keys that leave the machine: a guess
+ * costs a tenth of a second in C, and a second in JavaScript, which is what a login takes.
+ */
+export const SSH_KEY_ROUNDS = 32;
+/** Nobody may name more in a key that we are given: 5 seconds in which this process does nothing else. */
+export const SSH_KEY_ROUNDS_MAX = 128;
+/** ssh-keygen makes a key in a second, on a busy machine in a few. */
+export const SSH_KEY_MAKE_TIMEOUT_MS = 20 * SECOND;
+/** Shorter passwords can be guessed, whatever they are made of. */
+export const SSH_PASSWORD_MIN_CHARS = 10;
+/** Longer than anybody types; ssh-keygen takes 1023 bytes, and a character needs up to three. */
+export const SSH_PASSWORD_MAX_CHARS = 256;
+/** What guessing a password must take, as a power of two: at a thousand guesses a second 2^40 last 35 years. */
+export const SSH_PASSWORD_MIN_BITS = 40;
+/** Passwords that somebody at a terminal may try, or think of. */
+export const SSH_PASSWORD_TRIES = 3;
+/** Typed or pasted behind the answer to one hidden question, and kept for the next one. */
+export const TERMINAL_AHEAD_MAX_BYTES = 4 * KiB;
+/**
  * A share whose key was erased is opened again after this, so that its files are closed once more: workerd closes them 10 s
  * after the last work, and a service that was killed before that starts with them as they were. Doubled until they have
  * been closed, because other platforms take minutes.
@@ -611,6 +630,8 @@ export const SSH_HOST_KEY_FILE_MAX_BYTES = 4 * KiB;
 export const SSH_PASSWORD_FILE_MAX_BYTES = 4 * KiB;
 /** Connections to the agent that holds the key: ssh makes one at a time. */
 export const SSH_AGENT_CONNECTIONS_MAX = 8;
+/** One message to the agent that holds the key: OpenSSH takes no longer ones either. */
+export const SSH_AGENT_MESSAGE_MAX_BYTES = 256 * KiB;
 /** Connections of ssh to the link that wait or go on: it makes one. */
 export const SSH_PROXY_CONNECTIONS_MAX = 4;
 /** Shares whose keys are kept for `ssh-config`; those that are over go first. */
@@ -623,3 +644,67 @@ export const SSH_USER_MAX_CHARS = 64;
 export const SSH_HOST_KEYS_MAX = 8;
 /** One of them as text: 1500 characters hold RSA with 8192 bits. */
 export const SSH_HOST_KEY_MAX_CHARS = 1500;
+/** Public keys and other ways that one connection to the built-in SSH server may try; sshd allows as many. */
+export const SSH_LOGIN_TRIES_MAX = 6;
+/** Shells, commands and file transfers of one connection at once; whoever needs more opens another connection. */
+export const SSH_PROGRAMS_MAX = 32;
+/** Channels of one connection at once: a browser behind `ssh -D` has a hundred. */
+export const SSH_CHANNELS_MAX = 200;
+/** Ports that one connection may have forwarded to it with `ssh -R`. */
+export const SSH_FORWARDS_MAX = 32;
+/** Variables that a client may set for one session: there are 14 categories of a locale. */
+export const SSH_ENV_MAX = 24;
+/** The value of one. */
+export const SSH_ENV_VALUE_MAX_CHARS = 256;
+/** What is sent to a client waits in programs and sockets, not in memory, beyond this. */
+export const SSH_OUTPUT_MARK_BYTES = 256 * KiB;
+/** Answers that a client has caused and does not read; only one that means harm has as many. */
+export const SSH_OUTPUT_MAX_BYTES = 16 * MiB;
+/** What a client has sent on one channel and nobody has taken: ssh2 grants 2 MiB, and does not see to it. */
+export const SSH_INPUT_MAX_BYTES = 4 * MiB;
+/** Once the server has ended a connection, the client has this long to read what it was told last. */
+export const SSH_GOODBYE_MS = 5 * SECOND;
+/** Programs whose connection has gone have this long from SIGHUP to SIGKILL. */
+export const SSH_HANGUP_MS = 3 * SECOND;
+/** A terminal whose program has ended, and which has shown nothing for so long, has nothing more to show. */
+export const SSH_TERMINAL_QUIET_MS = 200;
+/** One packet of SFTP: what OpenSSH takes at most. */
+export const SFTP_PACKET_MAX_BYTES = 256 * KiB;
+/** Bytes of a file in one packet: a packet, less its head. */
+export const SFTP_DATA_MAX_BYTES = 255 * KiB;
+/** Files and directories that one SFTP session has open: `sftp -r` has one directory open for each level. */
+export const SFTP_HANDLES_MAX = 128;
+/** Names in one answer: 100 of the longest fit into a packet. */
+export const SFTP_NAMES_MAX = 100;
+/** Tags behind keys of ours in authorized_keys: `spanway:`, the name of a share, and digits. */
+export const SSH_TAG_MAX_CHARS = 128;
+/** Paths of authorized_keys and of folders: what Linux takes. */
+export const SSH_PATH_MAX_CHARS = 4096;
+/** An authorized_keys that is copied: 10,000 long lines take 8 MiB. */
+export const SSH_AUTHORIZED_KEYS_MAX_BYTES = 16 * MiB;
+/** A lock beside authorized_keys that does not change hands for so long was left by a killed run: one takes well under 1 s. */
+export const SSH_PLACE_LOCK_STALE_MS = 10 * SECOND;
+/** Waiting for that lock, which changes hands: dozens of shares that start together. */
+export const SSH_PLACE_LOCK_WAIT_MS = 45 * SECOND;
+/** Times that authorized_keys may have been changed by somebody else while a new one was written. */
+export const SSH_PLACE_TURNS_MAX = 5;
+/** Putting a key in its place on this machine: the wait for the lock, twice. */
+export const SSH_PLACE_TIMEOUT_MS = 90 * SECOND;
+/** The same on another host: its owner may be asked for a passphrase, and Vagrant takes seconds to start. */
+export const SSH_PLACE_REMOTE_TIMEOUT_MS = 4 * MINUTE;
+/** Taking away what killed shares have left at one place: the share that starts waits for it, and the next one tries again. */
+export const SSH_PLACE_SWEEP_TIMEOUT_MS = 30 * SECOND;
+/** A program that was asked to end cleans up in this time; then it is killed. */
+export const SSH_PLACE_KILL_MS = 2 * SECOND;
+/** The rest of the output of a program that has ended: one that it left behind may keep the pipe open. */
+export const SSH_PLACE_DRAIN_MS = 1 * SECOND;
+/** Output of a program that puts a key in its place: a few lines, and what login scripts say. */
+export const SSH_PLACE_OUTPUT_MAX_BYTES = 256 * KiB;
+/** Its last complaints: one is shown. */
+export const SSH_PLACE_ERRORS_MAX_BYTES = 8 * KiB;
+/** Keys of this machine at the places of others that are remembered: some shares, and those that were killed in a week. */
+export const SSH_PLACEMENTS_MAX = 100;
+/** One of them: two paths at most. */
+export const SSH_PLACEMENT_MAX_BYTES = 16 * KiB;
+/** A key that cannot be taken away is forgotten after this: no share lasts longer, and its expiry has ended it. */
+export const SSH_PLACEMENT_TTL_MS = SHARE_TTL_MAX_MS;

@@ -26,17 +26,24 @@ export const VALUE_OPTIONS = new Set([
   "--socks-auth-file",
   "-L",
   "--stdio",
+  "--ssh-user",
+  "--ssh-port",
+  "--target",
+  "--ssh-authorized-keys",
+  "--ssh-password-file",
 ]);
 
 /**
  * @param {readonly string[]} argv without the runtime and the script
- * @returns {{ command: string | undefined, target: string | undefined, values: Map<string, string> }}
+ * @returns {{ command: string | undefined, target: string | undefined, values: Map<string, string>, flags: Set<string> }}
  */
 export function scanArgv(argv) {
   /** @type {string[]} */
   const words = [];
   /** @type {Map<string, string>} */
   const values = new Map();
+  /** @type {Set<string>} */
+  const flags = new Set();
   for (let i = 0; i < argv.length; i++) {
     const arg = argv[i] ?? "";
     if (arg === "--") {
@@ -53,7 +60,29 @@ export function scanArgv(argv) {
     } else if (VALUE_OPTIONS.has(arg)) {
       const value = argv[++i];
       if (value !== undefined) values.set(arg, value);
+    } else {
+      flags.add(arg);
     }
   }
-  return { command: words[0], target: words[1], values };
+  return { command: words[0], target: words[1], values, flags };
+}
+
+/**
+ * What a command line has to do with SSH: letting somebody log in, by an SSH server of its own or not, or logging in.
+ * @param {ReturnType<typeof scanArgv>} line
+ * @returns {"offer" | "serve" | "login" | "prepare" | undefined}
+ */
+export function sshPart({ command, flags }) {
+  switch (command) {
+    case "share":
+    case "up":
+      if (flags.has("--ssh-server")) return "serve";
+      return flags.has("--ssh") || flags.has("--ssh-once") ? "offer" : undefined;
+    case "connect":
+      return flags.has("--ssh") ? "login" : undefined;
+    case "ssh-config":
+      return "prepare";
+    default:
+      return undefined;
+  }
 }

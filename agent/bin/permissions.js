@@ -5,7 +5,7 @@
  */
 import { statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { scanArgv } from "./argv.js";
+import { scanArgv, sshPart } from "./argv.js";
 
 /**
  * The environment variables the agent may see. All others read as unset, so that no dependency can pick up the secrets
@@ -45,6 +45,8 @@ export const SOCKET_LISTERS = {
  * @property {string} tmp directory for temporary files
  * @property {readonly string[]} servicePrograms absolute paths of the programs that the embedded service may start
  * @property {string | undefined} socketLister absolute path of the one of SOCKET_LISTERS that is here
+ * @property {readonly string[]} sshPrograms absolute paths of the programs that the command's part in SSH may start
+ * @property {string | undefined} runDir private directory of this run
  */
 
 /**
@@ -54,7 +56,9 @@ export const SOCKET_LISTERS = {
  * @returns {string[]}
  */
 export function permissionFlags(argv, at) {
-  const { command, target, values } = scanArgv(argv);
+  const line = scanArgv(argv);
+  const { command, target, values } = line;
+  const ssh = sshPart(line);
   const flags = ["--no-prompt", "--ignore-env", `--allow-env=${ENV.join(",")}`];
   const read = [at.home];
   const write = [at.home];
@@ -70,6 +74,13 @@ export function permissionFlags(argv, at) {
     if (at.socketLister !== undefined && values.get("--ports") !== "none") run.push(at.socketLister);
   };
 
+  if (at.runDir !== undefined) {
+    read.push(at.runDir);
+    write.push(at.runDir);
+  }
+  run.push(...at.sshPrograms);
+  file("--ssh-password-file");
+
   switch (command) {
     case "share":
       // Which hosts: the target, the service, and edges that only the service can name.
@@ -83,6 +94,13 @@ export function permissionFlags(argv, at) {
       // Which hosts: the service, and edges that only the service can name. It listens on this machine.
       flags.push("--allow-net");
       file("--socks-auth-file");
+      break;
+    case "ssh-config":
+      flags.push("--allow-net");
+      break;
+    case "kick":
+      // A share that runs on this machine.
+      flags.push("--allow-net=127.0.0.1");
       break;
     case "edge":
       // Listens to everybody and talks to a service that may send it on to any other edge.
@@ -111,6 +129,11 @@ export function permissionFlags(argv, at) {
       }
       break;
     }
+  }
+  // Whoever gets a shell from this process can do what its owner can: there is nothing to fence in.
+  if (ssh === "serve") {
+    const others = flags.filter((flag) => !flag.startsWith("--allow-sys"));
+    return [...others, "--allow-run", "--allow-ffi", "--allow-read", "--allow-write", "--allow-sys"];
   }
   if (run.length > 0) flags.push(`--allow-run=${list(run)}`);
   flags.push(`--allow-read=${list(read)}`, `--allow-write=${list(write)}`);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { scanArgv } from "./argv.js";
+import { scanArgv, sshPart } from "./argv.js";
 import { permissionFlags } from "./permissions.js";
 
 const at = {
@@ -12,6 +12,8 @@ const at = {
   tmp: "/tmp",
   servicePrograms: ["/bin/wd"],
   socketLister: "/bin/sl",
+  sshPrograms: [] as string[],
+  runDir: undefined as string | undefined,
 };
 
 function flag(argv: string[], name: string, place: Partial<typeof at> = {}): string | undefined {
@@ -85,4 +87,39 @@ Deno.test("the service may read its certificate and write its data", () => {
   const read = flag(argv, "--allow-read")?.split(",") ?? [];
   for (const path of ["/etc/c.pem", "/project/k.pem", "/project/state"]) assert(read.includes(path), path);
   assert.deepEqual(flag(argv, "--allow-write")?.split(","), [at.home, "/project/state", "/tmp"]);
+});
+
+Deno.test("what a command has to do with SSH is seen from its options, and not from words behind --", () => {
+  const part = (line: string) => sshPart(scanArgv(line.split(" ")));
+  assert.equal(part("share --ssh 3000"), "offer");
+  assert.equal(part("up --ssh-once --ssh-user me"), "offer");
+  assert.equal(part("share --ssh --ssh-server"), "serve");
+  assert.equal(part("connect --ssh my-demo -- ls --ssh-server"), "login");
+  assert.equal(part("ssh-config my-demo"), "prepare");
+  for (const line of ["share", "connect my-demo", "connect my-demo -- --ssh", "relay --ssh", "share --name --ssh"]) {
+    assert.equal(part(line), undefined, line);
+  }
+});
+
+Deno.test("SSH starts the programs that it was given, and uses a directory of its own run", () => {
+  const place = { sshPrograms: ["/bin/sh", "/bin/ssh"], runDir: "/tmp/run" };
+  assert.equal(flag(["share", "--ssh", "--ports=none"], "--allow-run", place), "/bin/sh,/bin/ssh");
+  assert.equal(flag(["connect", "--ssh", "my-demo"], "--allow-write", place), `${at.home},/tmp/run`);
+  assert.equal(
+    flag(["share", "--ssh", "--ssh-password-file", "p"], "--allow-read", place),
+    `${at.home},/tmp/run,/project/p`,
+  );
+  assert.equal(flag(["kick", "my-demo"], "--allow-net", {}), "127.0.0.1");
+  assert.equal(flag(["kick", "my-demo"], "--allow-run", {}), undefined);
+});
+
+Deno.test("only a process that hands out shells itself is not fenced in, and even that sees no more of the environment", () => {
+  const open = ["--allow-run", "--allow-ffi", "--allow-read", "--allow-write", "--allow-sys"];
+  const flags = permissionFlags(["share", "--ssh-server"], at);
+  for (const each of open) assert(flags.includes(each), each);
+  assert(!flags.some((text) => text === "--allow-env" || text === "-A"));
+  assert.equal(flags.filter((text) => text.startsWith("--allow-sys")).length, 1);
+  for (const argv of [["share", "--ssh"], ["connect", "--ssh", "my-demo"], ["ssh-config", "my-demo"], ["kick", "x"]]) {
+    assert(!permissionFlags(argv, at).some((text) => open.includes(text)), argv.join(" "));
+  }
 });

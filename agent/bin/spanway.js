@@ -13,12 +13,14 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
-import { pathToFileURL } from "node:url";
-import { scanArgv } from "./argv.js";
-import { handOverStdio } from "./hand_over.js";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { scanArgv, sshPart } from "./argv.js";
+import { handOverStdio, handOverTerminal } from "./hand_over.js";
 import { homeDir } from "./home_dir.js";
 import { permissionFlags, SETPRIV, SOCKET_LISTERS } from "./permissions.js";
+import { makeRunDir, removeRunDir } from "./run_dir.js";
 import { agentEntry, findDeno, findInPath, findWorkerd, packageRoot } from "./runtime.js";
+import { surroundings } from "./surroundings.js";
 
 /** How long an agent may outlive the first request to stop (it gives itself 5 s) and the second one. */
 const KILL_AFTER_FIRST_MS = 8000;
@@ -30,7 +32,23 @@ const home = homeDir(process.env, process.platform);
 if (home === undefined) {
   fail("no home directory is known", "set SPANWAY_HOME to a directory where spanway may keep its key");
 }
+// The agent prints commands that must find the same directory when they are run elsewhere.
+process.env.SPANWAY_HOME_GIVEN = process.env.SPANWAY_HOME ? "1" : "";
 process.env.SPANWAY_HOME = home;
+
+const ssh = sshPart(scanArgv(argv));
+/** @type {string[]} */
+let sshPrograms = [];
+/** @type {string | undefined} */
+let runDir;
+delete process.env.SPANWAY_LAUNCHER;
+if (ssh !== undefined) {
+  if (ssh !== "prepare") runDir = makeRunDir();
+  process.on("exit", () => runDir && removeRunDir(runDir));
+  const around = surroundings(ssh, { runDir, launcher: fileURLToPath(import.meta.url) });
+  sshPrograms = Object.values(around.programs);
+  process.env.SPANWAY_LAUNCHER = JSON.stringify(around);
+}
 
 const wanted = process.env.SPANWAY_RUNTIME || "auto";
 if (!["auto", "deno", "node"].includes(wanted)) {
@@ -53,8 +71,12 @@ async function startDeno(deno) {
     tmp: tmpdir(),
     servicePrograms: servicePrograms(),
     socketLister: SOCKET_LISTERS[process.platform]?.find(existsSync),
+    sshPrograms,
+    runDir,
   });
-  const { stdio, env, release } = handOverStdio(command === "connect" && values.has("--stdio"));
+  const streams = handOverStdio(command === "connect" && values.has("--stdio"));
+  const asks = ssh === "offer" || ssh === "serve" || ssh === "login";
+  const { stdio, env, release } = asks ? handOverTerminal(streams) : streams;
   const child = spawn(deno, [
     "run",
     "--quiet",

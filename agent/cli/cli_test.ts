@@ -65,7 +65,16 @@ Deno.test("a wrong command line exits with 2, one line of what and one of what n
     ["connect", "my-demo", "-L", "8080"],
     ["connect", "my-demo", "-L", "8080:80", "-L", "9090"],
     ["connect", "my-demo", "--socks", "localhost:99999"],
-    ["connect", "my-demo", "--stdio", "ssh"],
+    ["connect", "my-demo", "--stdio", "sshd"],
+    ["connect", "my-demo", "--", "ls"],
+    ["connect", "my-demo", "--tty"],
+    ["connect", "--ssh", "my-demo", "-L", "80:80"],
+    ["share", "--ssh-port", "22"],
+    ["share", "--ssh-server", "--target", "here"],
+    ["share", "--ssh", "--target", "me@"],
+    ["share", "--ssh", "--ssh-port", "ssh"],
+    ["ssh-config"],
+    ["kick"],
     ["connect", "my-demo", "--socks-auth", "anna"],
     ["connect", "my-demo", "--socks-auth-file", "/no/such/file"],
     ["connect", "my-demo", "--resume-window", "soon"],
@@ -89,7 +98,7 @@ Deno.test("with --json a wrong command line is an event too", async () => {
 });
 
 Deno.test("standard output belongs to the connection with --stdio, even for what is said of it", async () => {
-  for (const args of [["connect", "my-demo", "--stdio", "ssh"], ["connect", "--json", "my-demo", "--stdio=0"]]) {
+  for (const args of [["connect", "my-demo", "--stdio", "sshd"], ["connect", "--json", "my-demo", "--stdio=0"]]) {
     const { code, stdout, stderr } = await spanway(args);
     assert.deepEqual([code, stdout], [2, ""]);
     assert.match(stderr, /port of the share/);

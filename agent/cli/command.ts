@@ -10,6 +10,7 @@ import type { CommandContext } from "./context.ts";
 import { formatDuration } from "./duration.ts";
 import type { SharedTargetOptions } from "./options.ts";
 import { allowHost, expiry, hostHeader, path, resumeWindow } from "./parse.ts";
+import { addSshOptions, type RawSsh, sshOptions } from "./parse_ssh.ts";
 
 /** Runs what a command does: gives it its context, reports what it throws, and sets the exit code. */
 export type Runner = (work: (context: CommandContext) => Promise<void>) => Promise<void>;
@@ -30,7 +31,7 @@ export function exampleText(examples: Examples): string {
 
 /** The options that `share` and `up` have in common. */
 export function addShareOptions(command: Command): Command {
-  return command
+  command
     .addOption(new Option("--name <name>", "share under this name instead of a random one").argParser(checkName))
     .addOption(
       new Option("--expires <time>", "how long to share: 90s, 30m, 2h30m")
@@ -64,6 +65,7 @@ export function addShareOptions(command: Command): Command {
       new Option("--resume-window <time>", "how long connections outlive the loss of their path")
         .argParser(resumeWindow).default(LINK_RESUME_WINDOW_MS, formatDuration(LINK_RESUME_WINDOW_MS)),
     );
+  return addSshOptions(command);
 }
 
 /**
@@ -71,25 +73,29 @@ export function addShareOptions(command: Command): Command {
  * @throws {UsageError} when they leave nothing to share
  */
 export function shareOptions<Raw extends RawShare>(
-  { ports, allowHost, name, ...rest }: Raw,
-  target: string | undefined,
-): Omit<Raw, "name" | "ports" | "allowHost"> & Pick<SharedTargetOptions, "target" | "name" | "reach"> {
+  raw: Raw,
+  argument: string | undefined,
+): Omit<Raw, RawOnly> & Pick<SharedTargetOptions, "target" | "name" | "reach" | "ssh"> {
+  const { ports, allowHost, name, disableHttp } = raw;
   const reach = { ports, allowHosts: allowHost };
-  if (rest.disableHttp && allowsNothing(reach)) {
+  const ssh = sshOptions(raw);
+  if (disableHttp && allowsNothing(reach) && ssh === undefined) {
     throw new UsageError(
       "With --disable-http and --ports none nothing is shared.",
       "Leave one of them out, or say which ports: --ports 22,5432.",
     );
   }
-  return { ...rest, target, name, reach };
+  return { ...raw, target: argument, name, reach, ssh };
 }
 
 /** What commander makes of them. */
-export interface RawShare extends Omit<SharedTargetOptions, "target" | "name" | "reach"> {
+export interface RawShare extends Omit<SharedTargetOptions, "target" | "name" | "reach" | "ssh">, RawSsh {
   readonly name?: string;
   readonly ports: PortSet;
   readonly allowHost: readonly HostRule[];
 }
+
+type RawOnly = keyof RawSsh | "name" | "ports" | "allowHost";
 
 /** The pair of options for HTTPS. */
 export function addTlsOptions(command: Command): Command {

@@ -28,6 +28,31 @@ export type HostHeader =
   | { readonly mode: "keep" }
   | { readonly mode: "value"; readonly value: string };
 
+/** Where people log in. `usual`: a Vagrant machine where the folder has one, else this machine. */
+export type SshWhere =
+  | { readonly kind: "usual" }
+  | { readonly kind: "here" }
+  | { readonly kind: "own-server" }
+  | { readonly kind: "vagrant"; readonly machine: string | undefined }
+  | { readonly kind: "host"; readonly user: string | undefined; readonly host: string };
+
+/** How a share lets people log in. */
+export interface SshOptions {
+  readonly where: SshWhere;
+  /** An account of this machine; undefined for whoever shares. */
+  readonly user: string | undefined;
+  /** Of the SSH server; undefined where it says itself, or is the usual one. */
+  readonly port: number | undefined;
+  /** Where its sshd looks for keys, absolute; undefined for the usual file. */
+  readonly authorizedKeys: string | undefined;
+  /** The first login is the only one. */
+  readonly once: boolean;
+  /** Absolute path. */
+  readonly passwordFile: string | undefined;
+  readonly generatePassword: boolean;
+  readonly weakPassword: boolean;
+}
+
 /** What `share` and `up` have in common. */
 export interface SharedTargetOptions {
   /** As typed; `parseTarget` reads it. Undefined: look for something to share. */
@@ -47,6 +72,8 @@ export interface SharedTargetOptions {
   readonly disableHttp: boolean;
   /** How long a connection without a path is kept, in milliseconds. */
   readonly resumeWindow: number;
+  /** Undefined where nobody may log in. */
+  readonly ssh: SshOptions | undefined;
 }
 
 export interface ShareOptions extends GlobalOptions, SharedTargetOptions {}
@@ -98,6 +125,16 @@ export interface Forward {
   /** As typed; empty for the shared host itself. */
   readonly host: string;
   readonly port: number;
+}
+
+/** What it takes to log in to a share. */
+export interface LoginOptions extends Pick<ConnectOptions, keyof GlobalOptions | "share" | "resumeWindow" | "forget"> {
+  /** Words of the command to run there; none for a shell. */
+  readonly command: readonly string[];
+  /** A terminal for the command, too. */
+  readonly tty: boolean;
+  /** Absolute path; undefined: the environment, or the terminal. */
+  readonly passwordFile: string | undefined;
 }
 
 export interface ConnectOptions extends GlobalOptions {

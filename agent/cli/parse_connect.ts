@@ -4,6 +4,7 @@ import { FINGERPRINT_PATTERN } from "../../shared/identity.ts";
 import { isHost } from "../../shared/link/lane_header.ts";
 import { FORWARDS_MAX, SOCKS_AUTH_MAX_BYTES } from "../../shared/limits.ts";
 import type { LinkTarget } from "../../shared/link/ends.ts";
+import { SSH_TARGET } from "../../shared/ssh/messages.ts";
 import { checkName } from "../../shared/names.ts";
 import { UsageError } from "../errors.ts";
 import type { ConnectOptions, Forward, SocksAuth } from "./options.ts";
@@ -101,13 +102,14 @@ const SHAPES: readonly (readonly string[] | undefined)[] = [
   ["bind", "port", "host", "rport"],
 ];
 
-/** `PORT` or `HOST:PORT`, seen from the share. */
+/** `PORT` or `HOST:PORT`, seen from the share, or `ssh` for its SSH server, wherever that is. */
 export function stdioTarget(text: string): LinkTarget {
+  if (text === "ssh") return SSH_TARGET;
   const match = /^(?:(\[[^\]]*\]|[^:[\]]+):)?(\d{1,5})$/.exec(text);
   if (match === null) {
     throw new UsageError(
       `"${text}" is not a port of the share.`,
-      "Give PORT or HOST:PORT, like 22 or db.internal:5432.",
+      "Give PORT or HOST:PORT, like 22 or db.internal:5432, or ssh.",
     );
   }
   return { host: match[1] === undefined ? "" : targetHost(match[1]), port: targetPort(match[2]!) };

@@ -99,7 +99,8 @@ Deno.test("a port for standard input and output", () => {
   assert.deepEqual(stdioTarget("22"), { host: "", port: 22 });
   assert.deepEqual(stdioTarget("db.internal:5432"), { host: "db.internal", port: 5432 });
   assert.deepEqual(stdioTarget("[fd00::7]:22"), { host: "fd00::7", port: 22 });
-  refuses(stdioTarget, ["", "0", "65536", "ssh", ":22", "a:", "a:b:1", "::1:22", "[x]:1", "1/udp"]);
+  assert.deepEqual(stdioTarget("ssh"), { host: "_ssh", port: 22 });
+  refuses(stdioTarget, ["", "0", "65536", "sshd", ":22", "a:", "a:b:1", "::1:22", "[x]:1", "1/udp"]);
 });
 
 Deno.test("user name and password for SOCKS; an error repeats neither", () => {

@@ -5,8 +5,10 @@ import { exampleText, type Runner } from "./command.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { connectCommand } from "./commands/connect.ts";
 import { edgeCommand } from "./commands/edge.ts";
+import { kickCommand } from "./commands/kick.ts";
 import { relayCommand } from "./commands/relay.ts";
 import { shareCommand } from "./commands/share.ts";
+import { sshConfigCommand } from "./commands/ssh_config.ts";
 import { upCommand } from "./commands/up.ts";
 import { whoamiCommand } from "./commands/whoami.ts";
 import { DEFAULT_RELAY } from "./default_relay.ts";
@@ -36,6 +38,8 @@ export function buildProgram(run: Runner): Command {
   const commands = [
     shareCommand,
     connectCommand,
+    sshConfigCommand,
+    kickCommand,
     upCommand,
     relayCommand,
     edgeCommand,

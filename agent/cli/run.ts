@@ -3,7 +3,7 @@ import process from "node:process";
 import { type Command, CommanderError } from "commander";
 import { errorMessage } from "../../shared/errors.ts";
 import { INTERRUPT_GRACE_MS } from "../../shared/limits.ts";
-import { ToldError, UsageError } from "../errors.ts";
+import { ExitCodeError, ToldError, UsageError } from "../errors.ts";
 import { openHome } from "../home/home.ts";
 import { VERSION } from "../version.ts";
 import type { Runner } from "./command.ts";
@@ -59,6 +59,7 @@ async function parseAndRun(argv: readonly string[], output: Output, interrupts: 
     return code;
   } catch (error) {
     if (!(error instanceof CommanderError)) {
+      if (error instanceof ExitCodeError) return error.exitCode;
       // What fails because it was told to stop has not failed.
       if (interrupts.signal.aborted) return interruptedCode(interrupts);
       if (!(error instanceof ToldError)) output.error(error);
@@ -110,7 +111,8 @@ function openOutput(argv: readonly string[]): Output {
   const options = end < 0 ? argv : argv.slice(0, end);
   const json = options.includes("--json");
   // Standard output belongs to the connection then: all that is said goes to standard error.
-  const piped = options.some((option) => option === "--stdio" || option.startsWith("--stdio="));
+  const piped = options.some((option) => option === "--stdio" || option.startsWith("--stdio=")) ||
+    options.includes("connect") && options.includes("--ssh");
   const stream = json || piped ? process.stderr : process.stdout;
   const writer = new Writer({
     stdout: standardSink(piped ? "stderr" : "stdout"),

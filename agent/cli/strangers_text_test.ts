@@ -75,7 +75,7 @@ function shares(output: Output): void {
   const options = {
     ...{ json: output.json, quiet: false, relay: new URL("http://localhost:8080"), name: undefined, expires: 1 },
     ...{ hostHeader: { mode: "rewrite" as const }, insecureTarget: false, qr: false, disableHttp: false },
-    ...{ reach: { ports: parsePorts("all"), allowHosts: [] }, resumeWindow: LINK_RESUME_WINDOW_MS },
+    ...{ reach: { ports: parsePorts("all"), allowHosts: [] }, resumeWindow: LINK_RESUME_WINDOW_MS, ssh: undefined },
   };
   const open = {
     handle: () => assert.fail(),

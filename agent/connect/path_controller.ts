@@ -211,6 +211,12 @@ export class PathController implements Tunnel {
       Promise.resolve({ code: "link-closed", bytesOut: 0, bytesIn: 0, resumed: 0 });
   }
 
+  /** Asks the share something that is no matter of links. @throws {AnswerError} the share's no; {LinkError} */
+  ask(about: string, data?: Uint8Array): Promise<Uint8Array> {
+    return this.#link?.ask(about, data) ??
+      Promise.reject(new LinkError("link-closed", "The connection to the share is interrupted just now."));
+  }
+
   openFlow(
     target: LinkTarget,
     receive: (payload: Uint8Array) => void,

@@ -6,6 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { connect, createServer } from "node:net";
 import { ALIVE_PROBE_TIMEOUT_MS, ALIVE_PROBES_MAX } from "../../shared/limits.ts";
+import { listenOnLoopback } from "../net/loopback.ts";
 
 const NONCE_CHARS = 32;
 
@@ -16,7 +17,7 @@ export interface LifeSign {
 }
 
 /** Starts giving a sign of life until `close` or the end of the process. It does not keep the process running. */
-export function giveLifeSign(): Promise<LifeSign & { close(): void }> {
+export async function giveLifeSign(): Promise<LifeSign & { close(): void }> {
   const nonce = randomBytes(NONCE_CHARS / 2).toString("hex");
   const server = createServer((socket) => {
     socket.on("error", () => {}).resume();
@@ -24,17 +25,8 @@ export function giveLifeSign(): Promise<LifeSign & { close(): void }> {
     socket.end(nonce);
   });
   server.maxConnections = ALIVE_PROBES_MAX;
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      server.off("error", reject);
-      server.on("error", () => {});
-      server.unref();
-      const address = server.address();
-      const port = typeof address === "object" && address !== null ? address.port : 0;
-      resolve({ port, nonce, close: () => void server.close() });
-    });
-  });
+  const port = await listenOnLoopback(server);
+  return { port, nonce, close: () => void server.close() };
 }
 
 /** True while the process that gave `sign` lives, even when it is stopped and cannot answer. Never rejects. */

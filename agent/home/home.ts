@@ -4,7 +4,7 @@ import process from "node:process";
 import type { Identity } from "../../shared/identity.ts";
 import { homeDir } from "../bin/home_dir.js";
 import { HomeError } from "../errors.ts";
-import type { RunningShare, ShareKey } from "./running.ts";
+import type { OwnerDoor, RunningShare, ShareKey } from "./running.ts";
 
 export class Home {
   /** Absolute path. The directory may not exist yet. */
@@ -37,7 +37,7 @@ export class Home {
    * @throws {HomeError} `home-unusable`
    */
   async claimRunning(key: ShareKey): Promise<RunningShare> {
-    const dir = join(this.dir, "running");
+    const dir = this.#running;
     const { claimRunning } = await import("./running.ts");
     try {
       return await claimRunning(dir, key);
@@ -48,6 +48,16 @@ export class Home {
         cause: error,
       });
     }
+  }
+
+  /** Where a share that runs on this machine listens to its owner; undefined when none of that name does. */
+  async findDoor(relay: string, name: string): Promise<OwnerDoor | undefined> {
+    const { findDoor } = await import("./running.ts");
+    return findDoor(this.#running, relay, name);
+  }
+
+  get #running(): string {
+    return join(this.dir, "running");
   }
 }
 

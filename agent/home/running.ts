@@ -27,12 +27,20 @@ export interface ShareKey {
   readonly target: string;
 }
 
+/** Where a running share listens to its owner (agent/owner/). */
+export interface OwnerDoor {
+  /** On 127.0.0.1. */
+  readonly port: number;
+  /** Who shows it has read this file: its owner. */
+  readonly secret: string;
+}
+
 /** This process's place in the memory. */
 export interface RunningShare {
   /** The name under which the same share ran before it was killed. */
   readonly previousName: string | undefined;
-  /** Notes the name in use, so that it comes back after a kill. */
-  remember(name: string): Promise<void>;
+  /** Notes the name in use, so that it comes back after a kill, and where its owner can talk to it. */
+  remember(name: string, door?: OwnerDoor): Promise<void>;
   /** A clean end: the name is not asked for again. Idempotent. */
   forget(): Promise<void>;
 }
@@ -42,6 +50,7 @@ interface Record extends LifeSign {
   readonly target: string;
   readonly pid: number;
   readonly name?: string;
+  readonly door?: OwnerDoor;
 }
 
 /** Takes a slot in `dir` for a share of this process. */
@@ -104,8 +113,9 @@ class Claim implements RunningShare {
     this.#close = close;
   }
 
-  async remember(name: string): Promise<void> {
-    if (this.#path !== undefined) await replaceFile(this.#path, JSON.stringify({ ...this.#own, name }));
+  async remember(name: string, door?: OwnerDoor): Promise<void> {
+    if (this.#path === undefined) return;
+    await replaceFile(this.#path, JSON.stringify({ ...this.#own, name, ...(door === undefined ? {} : { door }) }));
   }
 
   async forget(): Promise<void> {
@@ -114,6 +124,18 @@ class Claim implements RunningShare {
     const text = await readText(this.#path, RUNNING_RECORD_MAX_BYTES);
     if (text !== undefined && parseRecord(text)?.nonce === this.#own.nonce) await removeFile(this.#path);
   }
+}
+
+/** Where the living share of this name at this service listens to its owner; undefined when it does not, or is not here. */
+export async function findDoor(dir: string, relay: string, name: string): Promise<OwnerDoor | undefined> {
+  const names = await readdir(dir).catch(() => []);
+  for (const file of names.slice(0, RUNNING_SWEEP_MAX)) {
+    const record = parseRecord(await readText(join(dir, file), RUNNING_RECORD_MAX_BYTES).catch(() => undefined) ?? "");
+    if (record?.relay === relay && record.name === name && record.door !== undefined && await isAlive(record)) {
+      return record.door;
+    }
+  }
+  return undefined;
 }
 
 /** Removes records of shares that were killed long ago and never started again. */
@@ -136,9 +158,19 @@ function parseRecord(text: string): Record | undefined {
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { relay, target, pid, port, nonce, name } = value;
+  const { relay, target, pid, port, nonce, name, door } = value;
   if (typeof relay !== "string" || typeof target !== "string" || typeof pid !== "number") return undefined;
   if (typeof port !== "number" || !Number.isInteger(port) || port < 1 || port > 65535) return undefined;
   if (typeof nonce !== "string") return undefined;
-  return { relay, target, pid, port, nonce, ...(typeof name === "string" && isName(name) ? { name } : {}) };
+  return {
+    ...{ relay, target, pid, port, nonce },
+    ...(typeof name === "string" && isName(name) ? { name } : {}),
+    ...(isDoor(door) ? { door } : {}),
+  };
+}
+
+function isDoor(value: unknown): value is OwnerDoor {
+  const door = value as Partial<OwnerDoor> | null | undefined;
+  return typeof door?.port === "number" && Number.isInteger(door.port) && door.port > 0 && door.port < 65_536 &&
+    typeof door.secret === "string";
 }

@@ -36,6 +36,8 @@ export interface ReachLoad {
 export interface HostReachOptions {
   readonly connectTimeoutMs?: number;
   readonly connectionsMax?: number;
+  /** Addresses that are reached in another way, or not at all, whatever the policy allows. */
+  readonly isReserved?: (address: string, port: number) => boolean;
 }
 
 /**
@@ -57,6 +59,7 @@ export class HostReach implements Reach {
   });
   readonly #timeoutMs: number;
   readonly #connectionsMax: number;
+  readonly #isReserved: NonNullable<HostReachOptions["isReserved"]>;
   readonly #sockets = new Set<Socket>();
   #closed = false;
   #links = 0;
@@ -67,6 +70,7 @@ export class HostReach implements Reach {
     this.#flows = new Flows(policy, lookup);
     this.#timeoutMs = options.connectTimeoutMs ?? REACH_CONNECT_TIMEOUT_MS;
     this.#connectionsMax = options.connectionsMax ?? REACH_CONNECTIONS_MAX;
+    this.#isReserved = options.isReserved ?? (() => false);
   }
 
   get load(): ReachLoad {
@@ -119,6 +123,7 @@ export class HostReach implements Reach {
       const addresses = decision.kind === "lookup"
         ? decision.admit(await within(this.#timeoutMs, signal, place, this.#lookup(decision.name)))
         : decision.addresses;
+      if (addresses.some((address) => this.#isReserved(address, target.port))) throw reserved();
       const socket = await dial(addresses, target.port, { signal, timeoutMs: until - performance.now(), place });
       if (this.#closed) socket.resetAndDestroy();
       else this.#keep(socket);
@@ -138,6 +143,10 @@ export class HostReach implements Reach {
 function hostOf(address: string): string {
   const ip = parseIp(address);
   return ip !== undefined && addressKind(ip) === "loopback" ? "loopback" : address;
+}
+
+function reserved(): LinkError {
+  return new LinkError("not-allowed", "This share lets nobody in there but by its one login.");
 }
 
 function noRoom(): LinkError {

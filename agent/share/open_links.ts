@@ -1,3 +1,4 @@
+import { ServiceError } from "../../shared/errors.ts";
 import type { Identity } from "../../shared/identity.ts";
 import { LINK_TICK_MS } from "../../shared/limits.ts";
 import { ShareLinks } from "../../shared/link/share_links.ts";
@@ -8,6 +9,7 @@ import { ownAddresses } from "../reach/own_addresses.ts";
 import { allowsNothing, ReachPolicy, type ReachRules } from "../reach/policy.ts";
 import { HostReach } from "../reach/reach.ts";
 import { findTargetHost } from "../reach/target_host.ts";
+import type { SshShare } from "../ssh/share/ssh_share.ts";
 import { VERSION } from "../version.ts";
 import { refuseOwnHosts } from "./own_hosts.ts";
 import { type PeerReport, Peers } from "./peers.ts";
@@ -21,6 +23,8 @@ export interface LinksOptions {
   /** The host of the share's target; undefined for this machine. */
   readonly host: string | undefined;
   readonly rules: ReachRules;
+  /** Undefined where nobody may log in over SSH. */
+  readonly ssh: SshShare | undefined;
   /** How long a link without a path is kept, in milliseconds. */
   readonly resumeWindowMs: number;
   readonly report: PeerReport;
@@ -39,17 +43,19 @@ export interface OpenLinks {
  * @throws {UsageError} when a rule for other hosts names this one
  */
 export async function openLinks(options: LinksOptions): Promise<OpenLinks> {
-  const { name, identity, host, rules, resumeWindowMs, report } = options;
+  const { name, identity, host, rules, ssh, resumeWindowMs, report } = options;
   const lookup = createLookup();
   const target = await findTargetHost(host, ownAddresses, lookup);
   await refuseOwnHosts(rules.allowHosts, target, ownAddresses, lookup);
   const policy = new ReachPolicy({ ...rules, target, name, own: ownAddresses });
-  if (allowsNothing(rules)) return { links: undefined, close: () => {} };
-  const reach = new HostReach(policy, lookup);
+  if (allowsNothing(rules) && ssh === undefined) return { links: undefined, close: () => {} };
+  const reach = new HostReach(policy, lookup, {
+    isReserved: (address, port) => ssh?.isReserved(address, port) ?? false,
+  });
   const listening = new ListeningPorts(policy);
   const now = () => performance.now();
   const peers = new Peers(report, now, (ms, action) => void setTimeout(action, ms));
-  const reported = new ReportedFlows(reach, now, (flow) => peers.flow(flow));
+  const reported = new ReportedFlows(ssh?.guard(reach) ?? reach, now, (flow) => peers.flow(flow));
   const links = new ShareLinks({
     get name() {
       return name();
@@ -64,10 +70,8 @@ export async function openLinks(options: LinksOptions): Promise<OpenLinks> {
       const watch = listening.watchPorts(tell);
       return () => watch.close();
     },
-    tell(event) {
-      if (event.event === "connected") reported.linked(event.link);
-      peers.hear(event);
-    },
+    answer: (origin, about, data) => ssh?.answer(origin, about, data) ?? Promise.reject(noSsh()),
+    tell: (event) => peers.hear(event),
   });
   const ticking = setInterval(() => links.tick(), LINK_TICK_MS);
   return {
@@ -78,4 +82,10 @@ export async function openLinks(options: LinksOptions): Promise<OpenLinks> {
       reach.close();
     },
   };
+}
+
+function noSsh(): ServiceError {
+  return new ServiceError("ssh-none", "This share offers no SSH login.", {
+    hint: "Ask its owner to share with --ssh.",
+  });
 }

@@ -24,9 +24,17 @@ export function reachText(rules: ReachRules, targetHost: string | undefined): st
 }
 
 /** What a colleague types to connect. */
-export function connectText(code: string, { relay }: Pick<ShareOptions, "relay">): string {
-  const service = relay.origin === new URL(DEFAULT_RELAY).origin ? "" : ` --relay ${relay.origin}`;
-  return `${COMMAND} connect ${code}${service}`;
+export function connectText(code: string, service: Pick<ShareOptions, "relay">): string {
+  return `${COMMAND} connect ${code}${relayOption(service)}`;
+}
+
+/** What a colleague types to log in. */
+export function loginText(code: string, service: Pick<ShareOptions, "relay">): string {
+  return `${COMMAND} connect --ssh ${code}${relayOption(service)}`;
+}
+
+function relayOption({ relay }: Pick<ShareOptions, "relay">): string {
+  return relay.origin === new URL(DEFAULT_RELAY).origin ? "" : ` --relay ${relay.origin}`;
 }
 
 function hostText(host: string | undefined): string {

@@ -1,4 +1,4 @@
-import type { LinkTarget, Reach, StreamEnd } from "../../shared/link/ends.ts";
+import type { LinkOrigin, LinkTarget, Reach, StreamEnd } from "../../shared/link/ends.ts";
 import { countedFlow } from "../net/counted_flow.ts";
 
 /** A UDP flow of a link has ended. `startedAt` is of the clock; bytes are as the share's side sees them. */
@@ -14,7 +14,6 @@ export class ReportedFlows implements Reach {
   readonly #reach: Reach;
   readonly #now: () => number;
   readonly #tell: (report: FlowReport) => void;
-  #newest: { id: string | undefined } = { id: undefined };
 
   constructor(reach: Reach, now: () => number, tell: (report: FlowReport) => void) {
     this.#reach = reach;
@@ -22,27 +21,20 @@ export class ReportedFlows implements Reach {
     this.#tell = tell;
   }
 
-  /** The same for one link, which {@link linked} names at once. */
-  forLink(): Reach {
-    const reach = this.#reach.forLink?.() ?? this.#reach;
-    const link = this.#newest = { id: undefined as string | undefined };
+  /** The same for one link. */
+  forLink(origin: LinkOrigin): Reach {
+    const reach = this.#reach.forLink?.(origin) ?? this.#reach;
     return {
       connect: (target, signal) => reach.connect(target, signal),
       openFlow: (...asked) => {
         const [target] = asked;
         const startedAt = this.#now();
         return countedFlow((...args) => reach.openFlow(...args), asked, ({ code, sentBytes, receivedBytes }) => {
-          if (link.id === undefined) return;
           const end = { code, bytesIn: sentBytes, bytesOut: receivedBytes, resumed: 0 };
-          this.#tell({ link: link.id, target, end, startedAt });
+          this.#tell({ link: origin.link, target, end, startedAt });
         });
       },
     };
-  }
-
-  /** The link that was asked for last has come into being. */
-  linked(id: string): void {
-    this.#newest.id = id;
   }
 
   connect(...asked: Parameters<Reach["connect"]>): ReturnType<Reach["connect"]> {

@@ -13,11 +13,7 @@ Deno.test("flows are told with the link that they belong to, refused ones too", 
   };
   const reports: FlowReport[] = [];
   const reported = new ReportedFlows(reach, () => 7, (report) => reports.push(report));
-  const [one, two] = ["one", "two"].map((id) => {
-    const link = reported.forLink();
-    reported.linked(id);
-    return link;
-  });
+  const [one, two] = ["one", "two"].map((link) => reported.forLink({ link, device: "", from: undefined }));
   const open = (link: Reach | undefined, port: number) => link!.openFlow({ host: "", port }, () => {}, () => {});
   const flow = open(one, 53);
   open(two, 9);

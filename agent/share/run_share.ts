@@ -8,6 +8,9 @@ import { LAUNCHER_GONE } from "../cli/interrupts.ts";
 import type { ShareOptions } from "../cli/options.ts";
 import { type OpenTarget, openTarget } from "../target/open_target.ts";
 import { connectAnyEdge } from "../attach/connect_edge.ts";
+import { ToldError } from "../errors.ts";
+import type { PreparedSsh } from "../ssh/share/prepare_ssh.ts";
+import { openSsh } from "../ssh/share/running_ssh.ts";
 import { openLinks } from "./open_links.ts";
 import { observed } from "./observe.ts";
 import { serveSession } from "./serve_session.ts";
@@ -23,15 +26,26 @@ import { sleep } from "../attach/sleep.ts";
 export async function runShare(options: ShareOptions, context: CommandContext): Promise<void> {
   const { hostname, port } = options.relay;
   const relayHere = /^(localhost|127\.|\[::1\])/.test(hostname);
-  const target = await openTarget({
-    ...options,
-    excluded: [context.home.dir],
-    exceptPorts: relayHere ? [Number(port || 80)] : [],
-  });
+  const exceptPorts = relayHere ? [Number(port || 80)] : [];
+  const target = await openSshTarget(
+    options,
+    () => openTarget({ ...options, excluded: [context.home.dir], exceptPorts }),
+  );
   try {
     await shareTarget(target, options, context);
   } finally {
     target.close();
+  }
+}
+
+/** Who lets people log in need not have a web server: without one there is nothing over HTTP. */
+async function openSshTarget(options: ShareOptions, open: () => Promise<OpenTarget>): Promise<OpenTarget> {
+  try {
+    return await open();
+  } catch (error) {
+    if (options.ssh === undefined || errorCode(error) !== "target-none") throw error;
+    const { httpDisabledTarget } = await import("../target/http_disabled.ts");
+    return { ...await httpDisabledTarget(undefined), label: "nothing over HTTP: no web server was found" };
   }
 }
 
@@ -43,12 +57,22 @@ export async function shareTarget(
 ): Promise<void> {
   const { home, output, signal } = context;
   const identity = await home.identity();
+  const prepared = await prepare(options, context);
   const running = await home.claimRunning({ relay: options.relay.origin, target: target.key });
   const api = new ServiceApi({ relay: options.relay, identity, now: Date.now, random: secureRandom });
   const chosen = options.name !== undefined;
   const meta = { agent: Buffer.from(secureRandom(8)).toString("hex") };
   const expiresAt = Date.now() + options.expires;
-  const report = new ShareReport(output, options, target, identity.fingerprint);
+  const report = new ShareReport(output, options, target, identity.fingerprint, prepared?.landing);
+  const ssh = prepared && await openSsh(prepared, {
+    once: options.ssh?.once ?? false,
+    fingerprint: identity.fingerprint,
+    report,
+    store: {
+      put: (name, key, once, signal) => api.putSshKey(name, key, once, signal),
+      claim: (name, device) => api.claimSshLogin(name, device),
+    },
+  });
   const handler = observed(target.handle, () => performance.now(), (request) => report.request(request));
   const controller = new ShareController(options.name ?? running.previousName ?? generateName(secureRandom), {
     now: Date.now,
@@ -56,7 +80,15 @@ export async function shareTarget(
     sleep,
     async register(name, signal) {
       const registration = await api.register(name, { expiresAt, chosen, meta }, signal);
-      await running.remember(name);
+      await running.remember(name, ssh?.door);
+      try {
+        await ssh?.begin(name, registration.expiresAt - Date.now(), signal);
+      } catch (error) {
+        // Nobody has been told of the share yet: it ends as if it had never been.
+        await api.unregister(name, AbortSignal.timeout(GOODBYE_TIMEOUT_MS)).catch(() => {});
+        await running.forget();
+        throw error;
+      }
       return registration;
     },
     standing: (name, signal) => standing(api, name, meta.agent, signal),
@@ -74,15 +106,20 @@ export async function shareTarget(
     identity,
     host: target.host,
     rules: options.reach,
+    ssh: ssh?.share,
     resumeWindowMs: options.resumeWindow,
     report,
   });
-  const close = () => links.close("The share has ended.");
+  const close = () => {
+    links.close("The share has ended.");
+    void ssh?.end();
+  };
   // Before the controller's own: connectors hear of it while there is still a path to them.
   signal.addEventListener("abort", close);
   try {
     const end = await controller.run(signal);
     close();
+    await ssh?.end();
     report.ended(end);
     if (!killed(signal)) await running.forget();
   } catch (error) {
@@ -91,7 +128,20 @@ export async function shareTarget(
   } finally {
     signal.removeEventListener("abort", close);
     close();
+    await ssh?.end();
   }
+}
+
+/** What people log in to, and with what: before anybody hears of the share. @throws {ToldError} on Ctrl-C */
+async function prepare(
+  { ssh, name }: Pick<ShareOptions, "ssh" | "name">,
+  context: CommandContext,
+): Promise<PreparedSsh | undefined> {
+  if (ssh === undefined) return undefined;
+  const { prepareSsh } = await import("../ssh/share/prepare_ssh.ts");
+  const prepared = await prepareSsh(ssh, name === undefined ? [] : [name], context);
+  if (prepared === undefined) throw new ToldError("interrupted", "No password was given.");
+  return prepared;
 }
 
 /** Errors after which the name is not asked for again. After any other, such as a service that is down, it is. */

@@ -10,17 +10,24 @@ import { allowsNothing } from "../reach/policy.ts";
 import type { RequestRecord } from "./observe.ts";
 import { peerLine, streamLine } from "./peer_line.ts";
 import type { PeerEvent, PeerReport, StreamReport } from "./peers.ts";
-import { connectText, reachText } from "./reach_text.ts";
+import { connectText, loginText, reachText } from "./reach_text.ts";
+import { isSshTarget } from "../../shared/ssh/messages.ts";
+import type { Landing } from "../ssh/share/landing.ts";
+import type { SshSessionEvent } from "../ssh/share/login_gate.ts";
+import type { SshReport } from "../ssh/share/ssh_share.ts";
+import { sshLine } from "../ssh/share/ssh_line.ts";
 import type { Registration } from "../attach/service_api.ts";
 import type { ShareEnd, ShareEvent } from "./share_controller.ts";
 
 /** Says what happens to a share, to people and to programs. */
-export class ShareReport implements PeerReport {
+export class ShareReport implements PeerReport, SshReport {
   readonly #output: Output;
   readonly #options: Omit<ShareOptions, "target">;
   readonly #target: OpenTarget;
   /** The fingerprint of the device, the second half of the share's code. */
   readonly #fingerprint: string;
+  /** What people log in to, if they may. */
+  readonly #login: Pick<Landing, "user" | "label"> | undefined;
   #ready = false;
   /** Nothing follows the line that says so. */
   #over = false;
@@ -31,7 +38,14 @@ export class ShareReport implements PeerReport {
   #connectors = 0;
   #connections = 0;
 
-  constructor(output: Output, options: Omit<ShareOptions, "target">, target: OpenTarget, fingerprint: string) {
+  constructor(
+    output: Output,
+    options: Omit<ShareOptions, "target">,
+    target: OpenTarget,
+    fingerprint: string,
+    login?: Pick<Landing, "user" | "label">,
+  ) {
+    this.#login = login;
     this.#output = output;
     this.#options = options;
     this.#target = target;
@@ -95,8 +109,32 @@ export class ShareReport implements PeerReport {
     if (this.#over) return;
     this.#connections++;
     const { target, ...rest } = stream;
-    const place = `${hostPort(target.host || this.#name, target.port)}${stream.protocol === "udp" ? "/udp" : ""}`;
+    // Logins have lines of their own, unless they came to nothing.
+    if (isSshTarget(target) && stream.code !== "not-allowed") return;
+    const place = isSshTarget(target)
+      ? "SSH"
+      : `${hostPort(target.host || this.#name, target.port)}${stream.protocol === "udp" ? "/udp" : ""}`;
     this.#output.record("stream", { target: place, ...rest }, () => streamLine(stream, place, this.#output.colors));
+  }
+
+  sshSession(event: SshSessionEvent): void {
+    if (this.#over) return;
+    const { state, session, origin: { device, from }, ms, bytesIn, bytesOut, kicked } = event;
+    const counts = state === "closed" ? { ms, bytesIn, bytesOut, kicked } : {};
+    // As with connectors, programs are told even with --quiet.
+    const fields = { state, session, fingerprint: device, from, ...counts };
+    if (this.#output.json) this.#output.event("ssh", fields);
+    else this.#output.record("ssh", {}, () => sshLine(event, this.#output.colors));
+  }
+
+  sshUsed(): void {
+    if (this.#over) return;
+    this.#output.event("ssh", { state: "used" });
+    this.#output.line("The one login is taken: its key is deleted, and nobody else gets in.");
+  }
+
+  sshTrouble(message: string, hint?: string): void {
+    this.#output.warn(message, hint);
   }
 
   /** The share is over. */
@@ -144,7 +182,11 @@ export class ShareReport implements PeerReport {
     const code = `${name}#${this.#fingerprint}`;
     const ports = reachText(reach, this.#target.host);
     const closed = allowsNothing(reach);
-    output.event("ready", { name, code, url, expiresAt, edge, relay: relay.origin, ports, http: !disableHttp });
+    const login = this.#login;
+    const ssh = login === undefined
+      ? null
+      : { user: login.user, target: login.label, once: this.#options.ssh?.once ?? false };
+    output.event("ready", { name, code, url, expiresAt, edge, relay: relay.origin, ports, http: !disableHttp, ssh });
     const until = new Date(expiresAt);
     const pairs: Pair[] = [
       ["URL", url, output.colors.cyan],
@@ -159,6 +201,10 @@ export class ShareReport implements PeerReport {
     if (https.length > 0) pairs.push(["Local HTTPS", https.join(", ")]);
     if (!closed) pairs.push(["Connect", connectText(code, { relay }), output.colors.cyan]);
     pairs.push(["Ports", ports]);
+    if (login !== undefined) {
+      pairs.push(["Log in", loginText(code, { relay }), output.colors.cyan]);
+      pairs.push(["SSH", `${login.label}${ssh?.once ? ", one login only" : ""}`]);
+    }
     output.line();
     output.pairs(pairs);
     output.line();

@@ -43,6 +43,7 @@ async function announced(given: Given = {}) {
     reach: { ports: parsePorts(given.ports ?? "all"), allowHosts: (given.hosts ?? []).map(parseHostRule) },
     disableHttp: given.disableHttp ?? false,
     resumeWindow: LINK_RESUME_WINDOW_MS,
+    ssh: undefined,
   };
   const report = new ShareReport(output, options, {
     handle: () => assert.fail("no requests"),

@@ -13,6 +13,7 @@ import {
 } from "../limits.ts";
 import type { Session } from "../transport/transport.ts";
 import { encodeStreamHeader } from "../wire/control.ts";
+import { OwnAsks } from "./asks.ts";
 import { Budget } from "./budget.ts";
 import { ControlEnd } from "./control_end.ts";
 import type { LinkTarget, StreamEnd, TcpEnd, Tunnel, UdpFlow } from "./ends.ts";
@@ -78,6 +79,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   #openingDatagramLane = false;
   readonly #flows: OwnFlows;
   readonly #control = new ControlEnd((message) => this.#message(message));
+  readonly #asks: OwnAsks;
   readonly #preface: Uint8Array;
   #path: Session | undefined;
   /** Since when the share was not heard of, though the path may have been renewed meanwhile; undefined while all is well. */
@@ -104,6 +106,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
       tellMaxSize: (max) => this.#control.send({ t: "mtu", max }),
     });
     this.#flows = new OwnFlows((message) => this.#datagrams.send(message), () => effects.now());
+    this.#asks = new OwnAsks((message) => this.#control.send(message), (ms, action) => effects.later(ms, action));
     this.#preface = concatBytes(encodeStreamHeader({ k: "link" }), Uint8Array.of(PREFACE_LINK), keys.linkId);
     let confirm = () => {};
     this.confirmed = new Promise((resolve) => confirm = resolve);
@@ -212,6 +215,11 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     let open = true;
     this.#effects.later(0, () => open && closed(impossible));
     return { send: () => {}, close: () => void (open = false) };
+  }
+
+  /** Asks the share something that is no matter of links. @throws as {@link OwnAsks.ask} */
+  ask(about: string, data?: Uint8Array): Promise<Uint8Array> {
+    return this.#asks.ask(about, data);
   }
 
   /** Asks to be told of the ports that the share listens on, or no more. */
@@ -459,6 +467,8 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
       }
       case "want-datagrams":
         return this.#openDatagramLane();
+      case "answer":
+        return this.#asks.answered(message);
       case "bye":
         return this.#end(byeError(message.message));
     }
@@ -470,6 +480,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     for (const { refuse } of this.#waiting.splice(0)) refuse();
     for (const stream of [...this.#streams.values()]) stream.core.fail(error.code);
     this.#flows.end(error.code);
+    this.#asks.end(error);
     this.#path = undefined;
     for (const lane of this.#lanes.keys()) lane.close();
     this.#lanes.clear();

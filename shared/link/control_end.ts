@@ -1,3 +1,4 @@
+import { LINK_ASKS_MAX } from "../limits.ts";
 import type { TcpEnd, TcpListener } from "./ends.ts";
 import { encodeLinkMessage, type LinkMessage, LinkMessageDecoder } from "./link_control.ts";
 
@@ -9,7 +10,7 @@ export class ControlEnd implements TcpEnd {
   /** More waits for the peer's acknowledgement than the stream may keep. */
   #held = false;
   /** What waits until then: the newest of each kind, so that a peer who never acknowledges costs no more. */
-  readonly #pending = new Map<LinkMessage["t"], LinkMessage>();
+  readonly #pending = new Map<string, LinkMessage>();
 
   constructor(receive: (message: LinkMessage) => void) {
     this.#receive = receive;
@@ -17,7 +18,7 @@ export class ControlEnd implements TcpEnd {
 
   /** Sends a message, on whatever lane there is or will be. */
   send(message: LinkMessage): void {
-    if (this.#held) this.#pending.set(message.t, message);
+    if (this.#held) this.#pending.set(kindOf(message), message);
     else this.#listener?.data(encodeLinkMessage(message));
   }
 
@@ -48,4 +49,9 @@ export class ControlEnd implements TcpEnd {
   end(): void {}
   reset(): void {}
   close(): void {}
+}
+
+/** Questions do not replace each other, nor do answers: there are at most LINK_ASKS_MAX at once. */
+function kindOf(message: LinkMessage): string {
+  return message.t === "ask" || message.t === "answer" ? `${message.t} ${message.n % LINK_ASKS_MAX}` : message.t;
 }

@@ -84,10 +84,20 @@ export interface Tunnel {
   ): UdpFlow;
 }
 
+/** Where what comes through a link comes from. */
+export interface LinkOrigin {
+  /** Tells the link from all others. */
+  readonly link: string;
+  /** Fingerprint of the device at its other end, which has proved it. */
+  readonly device: string;
+  /** Its address as the relay saw it when it came; it need not be true. */
+  readonly from: string | undefined;
+}
+
 /** What the shared side does for a link: it decides what may be reached, and reaches it. */
 export interface Reach {
-  /** The same for one link, where links are to take turns. */
-  forLink?(): Reach;
+  /** The same for one link, where it matters which. */
+  forLink?(origin: LinkOrigin): Reach;
   /**
    * Connects to `target` if the owner allows it. The end is not yet started.
    * @throws {LinkError} `not-allowed`, `connection-refused`, `host-unreachable`, `network-unreachable`, `timed-out`,

@@ -1,6 +1,6 @@
 import { concatBytes } from "@noble/hashes/utils.js";
 import { LinkError, ProtocolError } from "../errors.ts";
-import { LINK_CONTROL_MAX_BYTES, LINK_PORTS_MAX } from "../limits.ts";
+import { LINK_ASK_MAX_BYTES, LINK_CONTROL_MAX_BYTES, LINK_PORTS_MAX } from "../limits.ts";
 import { decodeCbor, encodeCbor } from "../wire/cbor.ts";
 import { lengthPrefixed, readVarint } from "../wire/varint.ts";
 
@@ -21,6 +21,27 @@ export interface PathInfo {
   readonly resumed: number;
 }
 
+/** A question about something that links know nothing of. */
+export interface LinkAsk {
+  /** Told apart by this, from 0 on. */
+  readonly n: number;
+  /** What it is about, such as `ssh`: at most 40 characters. */
+  readonly about: string;
+  /** In the form of whoever asks: at most LINK_ASK_MAX_BYTES. */
+  readonly data: Uint8Array;
+}
+
+/** What is said to a {@link LinkAsk} of the same `n`. */
+export interface LinkAnswer {
+  readonly n: number;
+  /** Why there is none; empty when there is one. At most 40 characters. */
+  readonly code: string;
+  /** For a person: what happened, and what to do. */
+  readonly message: string;
+  readonly hint: string;
+  readonly data: Uint8Array;
+}
+
 /** What two agents tell each other on stream 0 of their link: CBOR maps, each behind its length as a varint. */
 export type LinkMessage =
   | { readonly t: "ping"; readonly n: number }
@@ -35,6 +56,9 @@ export type LinkMessage =
   | { readonly t: "stuck"; readonly id: number }
   /** The shared side has datagrams too large for the path: open a lane for them. */
   | { readonly t: "want-datagrams" }
+  /** The connecting side wants to know something. */
+  | { readonly t: "ask" } & LinkAsk
+  | { readonly t: "answer" } & LinkAnswer
   /** The sender ends the link. */
   | { readonly t: "bye"; readonly message: string };
 
@@ -99,6 +123,17 @@ export function parseLinkMessage(item: unknown): LinkMessage | undefined {
       return { t: "ports", tcp: ports(fields, "tcp"), udp: ports(fields, "udp") };
     case "want-datagrams":
       return { t: "want-datagrams" };
+    case "ask":
+      return { t: "ask", n: count(fields, "n"), about: text(fields, "about", 40), data: data(fields, "data") };
+    case "answer":
+      return {
+        t: "answer",
+        n: count(fields, "n"),
+        code: text(fields, "code", 40),
+        message: text(fields, "message", 1000),
+        hint: text(fields, "hint", 1000),
+        data: data(fields, "data"),
+      };
     case "bye":
       return { t: "bye", message: text(fields, "message", 1000) };
     default:
@@ -116,6 +151,13 @@ function text(fields: Record<string, unknown>, key: string, max: number): string
   const value = fields[key];
   if (typeof value !== "string" || value.length > max) throw malformed(key);
   return value;
+}
+
+function data(fields: Record<string, unknown>, key: string): Uint8Array {
+  const value = fields[key];
+  if (!(value instanceof Uint8Array) || value.length > LINK_ASK_MAX_BYTES) throw malformed(key);
+  // Not a view of the message: what is kept of it must not keep all of it, and a Buffer's slice() is no copy.
+  return new Uint8Array(value);
 }
 
 function number(fields: Record<string, unknown>, key: string): number {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ProtocolError } from "../errors.ts";
-import { LINK_CONTROL_MAX_BYTES, LINK_PORTS_MAX } from "../limits.ts";
+import { LINK_ASK_MAX_BYTES, LINK_CONTROL_MAX_BYTES, LINK_PORTS_MAX } from "../limits.ts";
 import { encodeCbor } from "../wire/cbor.ts";
 import { encodeVarint } from "../wire/varint.ts";
 import { byeError, encodeLinkMessage, type LinkMessage, LinkMessageDecoder, parseLinkMessage } from "./link_control.ts";
@@ -23,6 +23,18 @@ const GOLDEN: [LinkMessage, string][] = [
   [{ t: "ports", tcp: [22, 80], udp: [53] }, "18a3617465706f727473" + "63746370821618506375647081" + "1835"],
   [{ t: "stuck", id: 7 }, "0da2617465737475636b62696407"],
   [{ t: "want-datagrams" }, "12a161746e77616e742d646174616772616d73"],
+  [
+    { t: "ask", n: 2, about: "ssh", data: Uint8Array.of(7) },
+    "1ba461746361736b616e026561626f75746373736864646174614107",
+  ],
+  [
+    { t: "answer", n: 2, code: "", message: "", hint: "", data: Uint8Array.of(8) },
+    "29a6617466616e73776572616e0264636f646560676d657373616765606468696e746064646174614108",
+  ],
+  [
+    { t: "answer", n: 0, code: "c", message: "m", hint: "h", data: new Uint8Array(0) },
+    "2ba6617466616e73776572616e0064636f64656163676d657373616765616d6468696e746168646461746140",
+  ],
   [{ t: "bye", message: "m" }, "11a2617463627965676d657373616765616d"],
 ];
 
@@ -109,6 +121,13 @@ Deno.test("messages that make no sense are refused", () => {
     { t: "ports", tcp: [22.5], udp: [] },
     { t: "ports", tcp: ["22"], udp: [] },
     { t: "ports", tcp: {}, udp: [] },
+    { t: "ask", n: 0, about: "ssh" },
+    { t: "ask", n: 0, about: "x".repeat(41), data: new Uint8Array(0) },
+    { t: "ask", n: 0, about: "ssh", data: new Uint8Array(LINK_ASK_MAX_BYTES + 1) },
+    { t: "ask", n: -1, about: "ssh", data: new Uint8Array(0) },
+    { t: "answer", n: 0, code: "", message: "", hint: "", data: "x" },
+    { t: "answer", n: 0, code: "x".repeat(41), message: "", hint: "", data: new Uint8Array(0) },
+    { t: "answer", n: 0, code: "", message: "", data: new Uint8Array(0) },
     { t: "bye" },
     { t: "bye", message: "x".repeat(1001) },
   ];

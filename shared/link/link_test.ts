@@ -6,6 +6,7 @@ import { memoryPair } from "../transport/memory.ts";
 import type { Session } from "../transport/transport.ts";
 import { ByteReader } from "../wire/byte_reader.ts";
 import { readStreamHeader } from "../wire/control.ts";
+import { noAnswer } from "./asks.ts";
 import { ConnectorLink } from "./connector_link.ts";
 import type { LinkTarget, Reach, UdpFlow } from "./ends.ts";
 import { openLink } from "./open_link.ts";
@@ -52,6 +53,7 @@ class World {
       reach,
       now: () => world.now,
       watchPorts: () => () => {},
+      answer: noAnswer,
       tell: (event) => world.events.push(event),
     });
     world.#newSessions();

@@ -8,6 +8,7 @@ import {
   LINK_STALLED_FACTOR,
   LINK_STREAM_WINDOW_BYTES,
 } from "../limits.ts";
+import { type Answerer, ServedAsks } from "./asks.ts";
 import { Budget } from "./budget.ts";
 import { ControlEnd } from "./control_end.ts";
 import type { LinkTarget, Reach, StreamEnd } from "./ends.ts";
@@ -45,6 +46,8 @@ export interface ShareLinkEffects {
   now(): number;
   /** Begins to tell of the ports that the share listens on. Returns how to stop. */
   watchPorts(tell: (ports: PortList) => void): () => void;
+  /** Answers questions about what is no matter of links. */
+  readonly answer: Answerer;
   /** A connection has ended. `startedAt` is of `now`. */
   ended(target: LinkTarget, end: StreamEnd, startedAt: number): void;
   /** The connecting side says how it reaches the relay. */
@@ -81,6 +84,7 @@ export class ShareLink implements LaneOwner, StreamHost {
   readonly #datagrams: LinkDatagrams;
   readonly #flows: ServedFlows;
   readonly #control = new ControlEnd((message) => this.#message(message));
+  readonly #asks: ServedAsks;
   #via: Via | undefined;
   /** The number of the lane that it came with. */
   #viaNumber = -1;
@@ -117,6 +121,9 @@ export class ShareLink implements LaneOwner, StreamHost {
       tellMaxSize: (max) => this.#control.send({ t: "mtu", max }),
     });
     this.#flows = new ServedFlows(effects.reach, (message) => this.#datagrams.send(message), () => effects.now());
+    this.#asks = new ServedAsks(effects.answer, (message) => {
+      if (!this.#over) this.#control.send(message);
+    });
     this.#unreachableSince = effects.now();
     this.#streamIds.accept(0);
     const control = new LinkStream(0, CONTROL_TARGET, keys.stream(0), "share", this.#budgets, this);
@@ -387,6 +394,8 @@ export class ShareLink implements LaneOwner, StreamHost {
           ? this.#effects.watchPorts((ports) => this.#control.send({ t: "ports", ...ports }))
           : undefined;
         return;
+      case "ask":
+        return void this.#asks.asked(message);
       case "bye":
         return this.#end(byeError(message.message));
     }

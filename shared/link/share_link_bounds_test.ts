@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { LinkError } from "../errors.ts";
 import { HANDSHAKE_TIMEOUT_MS, LINK_LANES_MAX } from "../limits.ts";
+import { noAnswer } from "./asks.ts";
 import type { LinkTarget, StreamEnd } from "./ends.ts";
 import { LinkKeys } from "./keys.ts";
 import { Lane } from "./lane.ts";
@@ -34,6 +35,7 @@ class Shared {
       },
       now: () => this.now,
       watchPorts: () => () => {},
+      answer: noAnswer,
       ended: (_target: LinkTarget, end) => void this.ended.push(end),
       path: () => {},
       reachable: (reachable) => void this.reachable.push(reachable),

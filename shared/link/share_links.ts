@@ -17,7 +17,7 @@ import type { BidiStream } from "../transport/transport.ts";
 import type { ByteReader } from "../wire/byte_reader.ts";
 import { lengthPrefixed } from "../wire/varint.ts";
 import { Budget } from "./budget.ts";
-import type { LinkTarget, Reach, StreamEnd } from "./ends.ts";
+import type { LinkOrigin, LinkTarget, Reach, StreamEnd } from "./ends.ts";
 import { HANDSHAKE_TOO_MANY, needBytes, PREFACE_LINK, PREFACE_NEW_LINK, readHandshakeFrame } from "./frame_io.ts";
 import { type HandshakeOptions, type LinkPeer, ShareHandshake } from "./handshake.ts";
 import { LINK_ID_BYTES, LinkKeys } from "./keys.ts";
@@ -48,6 +48,8 @@ export interface ShareLinksEffects {
   /** Milliseconds of a clock that only goes forward. */
   now(): number;
   watchPorts(tell: (ports: PortList) => void): () => void;
+  /** Answers what a link is asked about something else. @throws {SpanwayError} what to say instead of an answer */
+  answer(asker: LinkOrigin, about: string, data: Uint8Array): Promise<Uint8Array>;
   tell(event: LinkEvent): void;
 }
 
@@ -221,11 +223,13 @@ export class ShareLinks {
   #add(keys: LinkKeys, peer: LinkPeer, via: Via): ShareLink {
     const id = idText(keys.linkId);
     const { tell } = this.#effects;
+    const origin: LinkOrigin = { link: id, device: peer.fingerprint, from: via.from };
     const window = Math.min(this.#options.settings.resumeWindowMs, peer.settings.resumeWindowMs);
     const link = new ShareLink(keys, peer, window, {
-      reach: this.#effects.reach.forLink?.() ?? this.#effects.reach,
+      reach: this.#effects.reach.forLink?.(origin) ?? this.#effects.reach,
       now: () => this.#effects.now(),
       watchPorts: (told) => this.#effects.watchPorts(told),
+      answer: (about, data) => this.#effects.answer(origin, about, data),
       ended: (target, end, startedAt) => tell({ event: "stream", link: id, target, end, startedAt }),
       path: (path) => tell({ event: "path", link: id, path }),
       reachable: (reachable) => tell({ event: "reachable", link: id, reachable }),

@@ -14,6 +14,7 @@ import { memoryPair } from "../transport/memory.ts";
 import type { Session } from "../transport/transport.ts";
 import { ByteReader } from "../wire/byte_reader.ts";
 import { readStreamHeader } from "../wire/control.ts";
+import { noAnswer } from "./asks.ts";
 import { ConnectorLink } from "./connector_link.ts";
 import { openLink } from "./open_link.ts";
 import { type LinkEvent, ShareLinks } from "./share_links.ts";
@@ -54,6 +55,7 @@ class Share {
       },
       now: () => this.now,
       watchPorts: () => () => {},
+      answer: noAnswer,
       tell: (event) => this.events.push(event),
     }, budgetBytes);
   }

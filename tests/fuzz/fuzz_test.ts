@@ -9,6 +9,7 @@ import { linkPeers } from "./link_peers.ts";
 import { qmux } from "./qmux.ts";
 import { reach } from "./reach.ts";
 import { socks } from "./socks.ts";
+import { ssh } from "./ssh.ts";
 import { ticket } from "./ticket.ts";
 import { wire } from "./wire.ts";
 import { worker } from "./worker.ts";
@@ -25,5 +26,6 @@ fuzzTests([
   ...agent,
   ...reach,
   ...socks,
+  ...ssh,
   ...worker,
 ]);

@@ -1,6 +1,7 @@
 /** Links whose other end is who it says it is, and sends whatever it likes under the right keys. */
 import assert from "node:assert/strict";
 import { LinkError, type LinkErrorCode } from "../../shared/errors.ts";
+import { noAnswer } from "../../shared/link/asks.ts";
 import { ConnectorLink } from "../../shared/link/connector_link.ts";
 import { asDatagram } from "../../shared/link/datagram.ts";
 import type { Reach, StreamEnd } from "../../shared/link/ends.ts";
@@ -168,6 +169,7 @@ export const linkPeers: readonly FuzzCase[] = [
           tell({ tcp: [22], udp: [] });
           return () => {};
         },
+        answer: (_about, data) => Promise.resolve(data),
         ended: () => {},
         path: () => {},
         reachable: () => {},
@@ -247,6 +249,7 @@ export const linkPeers: readonly FuzzCase[] = [
         ...effects,
         reach: { connect: refuse, openFlow: () => ({ send: () => {}, close: () => {} }) },
         watchPorts: () => () => {},
+        answer: noAnswer,
         path: () => {},
         reachable: () => {},
       });

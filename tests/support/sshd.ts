@@ -1,6 +1,6 @@
 /** A real sshd of the test's own on 127.0.0.1: temporary keys, and nobody's configuration. */
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import net, { type AddressInfo } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
@@ -43,8 +43,13 @@ export class Sshd implements Disposable {
     this.#dir = dir;
   }
 
-  /** Starts it, behind the words `via` (such as `ip netns exec NAME`) where given. */
-  static async start(options: { readonly via?: readonly string[] } = {}): Promise<Sshd> {
+  /**
+   * Starts it, behind the words `via` (such as `ip netns exec NAME`) where given. `config` stands in front of its own:
+   * the first value of a setting counts.
+   */
+  static async start(
+    options: { readonly via?: readonly string[]; readonly config?: readonly string[] } = {},
+  ): Promise<Sshd> {
     const dir = mkdtempSync(join(tmpdir(), "spanway-sshd-"));
     for (const name of ["host", "user"]) {
       execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(dir, name)]);
@@ -52,6 +57,7 @@ export class Sshd implements Disposable {
     execFileSync("cp", [join(dir, "user.pub"), join(dir, "authorized")]);
     const port = await freePort();
     const config = [
+      ...(options.config ?? []),
       "ListenAddress 127.0.0.1",
       `Port ${port}`,
       `HostKey ${join(dir, "host")}`,
@@ -65,6 +71,7 @@ export class Sshd implements Disposable {
       "PrintLastLog no",
       "MaxStartups 1000",
       "MaxSessions 1000",
+      "Subsystem sftp internal-sftp",
     ];
     writeFileSync(join(dir, "config"), config.join("\n") + "\n");
     // Where sshd goes before it knows who comes; the package's own start script makes it at boot.
@@ -89,6 +96,16 @@ export class Sshd implements Disposable {
       throw error;
     }
     return new Sshd(port, child.pid!, dir);
+  }
+
+  /** Where it looks for keys. */
+  get authorizedKeys(): string {
+    return join(this.#dir, "authorized");
+  }
+
+  /** What it proves itself with: `ssh-ed25519 AAAA...`. */
+  get hostKey(): string {
+    return readFileSync(join(this.#dir, "host.pub"), "utf8").split(" ", 2).join(" ");
   }
 
   /** Words for `ssh` and its kin: this key, no questions, nobody's configuration. */

@@ -6,7 +6,7 @@ import { isOtherShare, linkTarget } from "../../connect/link_target.ts";
 import { UsageError } from "../../errors.ts";
 import { describeCommand, type Runner } from "../command.ts";
 import { formatDuration } from "../duration.ts";
-import type { ConnectOptions, Forward, GlobalOptions, ListenAddress, SocksAuth } from "../options.ts";
+import type { ConnectOptions, Forward, GlobalOptions, ListenAddress, LoginOptions, SocksAuth } from "../options.ts";
 import { listenAddress, path, resumeWindow } from "../parse.ts";
 import { forwards, shareCode, socksAuth, stdioTarget } from "../parse_connect.ts";
 
@@ -19,8 +19,12 @@ export function connectCommand(run: Runner): Command {
     ["connect frosty-weasel-0857", "all its ports through SOCKS5 at 127.0.0.1:1080, names as NAME.spanway"],
     ["connect frosty-weasel-0857 -L 5432:5432 -L 5353:53/udp", "its database and its DNS, as local ports"],
     ["connect frosty-weasel-0857 --map", "every port that it listens on, at an address of its own"],
+    ["connect --ssh frosty-weasel-0857", "a shell there, if its owner shares one"],
+    ["connect --ssh frosty-weasel-0857 -- uname -a", "one command"],
     ["connect frosty-weasel-0857 --stdio 22", "for SSH: ssh -o ProxyCommand='spanway connect NAME --stdio 22' me@NAME"],
-  ]).argument("<share>", "NAME, NAME#FINGERPRINT (as its owner sees it; proves that it is the right one), or its URL");
+  ])
+    .argument("<share>", "NAME, NAME#FINGERPRINT (as its owner sees it; proves that it is the right one), or its URL")
+    .argument("[command...]", "with --ssh, behind --: what to run there instead of a shell");
   return command
     .addOption(
       new Option("--socks <host:port>", `where to serve SOCKS5 (default: 127.0.0.1:${SOCKS_PORT}, or any free port)`)
@@ -43,8 +47,16 @@ export function connectCommand(run: Runner): Command {
         .argParser(forwards).default([], "none"),
     )
     .addOption(
-      new Option("--stdio <port>", "one connection to PORT or HOST:PORT over standard input and output, and no SOCKS")
+      new Option("--stdio <port>", "one connection to PORT, HOST:PORT or ssh over standard input and output; no SOCKS")
         .argParser(stdioTarget),
+    )
+    .option("--ssh", "log in over SSH with the key that the owner made for it, and do nothing else", false)
+    .option("-t, --tty", "with --ssh: a terminal for the command, too", false)
+    .addOption(
+      new Option(
+        "--ssh-password-file <file>",
+        "file with the password of the key (default: SPANWAY_SSH_PASSWORD, or asked for)",
+      ).argParser(path),
     )
     .option("--map", "mirror the ports that the share listens on to 127.77.x.y, as they come and go", false)
     .addOption(
@@ -52,9 +64,14 @@ export function connectCommand(run: Runner): Command {
         .argParser(resumeWindow).default(LINK_RESUME_WINDOW_MS, formatDuration(LINK_RESUME_WINDOW_MS)),
     )
     .option("--forget", "accept that the share has another identity than before, and remember the new one", false)
-    .action((share: string) =>
+    .action((share: string, words: readonly string[]) =>
       run(async (context) => {
         const raw = command.optsWithGlobals<RawConnect>();
+        const login = loginOptions(share, words, raw);
+        if (login !== undefined) {
+          const { runLogin } = await import("../../ssh/login/run_login.ts");
+          return await runLogin(login, context);
+        }
         const options = await connectOptions(share, raw);
         const { runConnect } = await import("../../connect/run_connect.ts");
         await runConnect(options, context);
@@ -73,6 +90,32 @@ interface RawConnect extends GlobalOptions {
   readonly map: boolean;
   readonly resumeWindow: number;
   readonly forget: boolean;
+  readonly ssh: boolean;
+  readonly tty: boolean;
+  readonly sshPasswordFile?: string;
+}
+
+/** With --ssh there is one thing to do. @throws {UsageError} */
+function loginOptions(share: string, command: readonly string[], raw: RawConnect): LoginOptions | undefined {
+  const { json, quiet, relay, ssh, tty, sshPasswordFile, resumeWindow, forget } = raw;
+  if (!ssh) {
+    const lost = command.length > 0 ? "A command" : tty ? "--tty" : sshPasswordFile ? "--ssh-password-file" : undefined;
+    if (lost === undefined) return undefined;
+    throw new UsageError(`${lost} says nothing without --ssh.`, "Write: spanway connect --ssh NAME -- COMMAND");
+  }
+  const other = [["-L", raw.L.length > 0], ["--map", raw.map], ["--stdio", raw.stdio !== undefined], [
+    "--socks",
+    raw.socks,
+  ]]
+    .find(([, given]) => given);
+  if (other !== undefined) {
+    throw new UsageError(
+      `--ssh logs in and does nothing else; ${other[0]} is for another connect.`,
+      "Run both, each in its own terminal.",
+    );
+  }
+  const code = shareCode(share, relay);
+  return { json, quiet, relay, share: code, command, tty, passwordFile: sshPasswordFile, resumeWindow, forget };
 }
 
 async function connectOptions(share: string, raw: RawConnect): Promise<ConnectOptions> {

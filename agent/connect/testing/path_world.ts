@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { EdgeInfo } from "../../../shared/edge_info.ts";
 import { LinkError, ServiceError, TransportError } from "../../../shared/errors.ts";
 import { HANDSHAKE_TIMEOUT_MS, LINK_TICK_MS } from "../../../shared/limits.ts";
+import { noAnswer } from "../../../shared/link/asks.ts";
 import type { LinkTarget, StreamEnd } from "../../../shared/link/ends.ts";
 import { needBytes, PREFACE_NEW_LINK } from "../../../shared/link/frame_io.ts";
 import { LINK_ID_BYTES, LinkKeys } from "../../../shared/link/keys.ts";
@@ -290,6 +291,7 @@ export class PathWorld {
       },
       now: () => this.clock.now,
       watchPorts: () => () => {},
+      answer: noAnswer,
       ended: () => {},
       path: () => {},
       reachable: () => {},

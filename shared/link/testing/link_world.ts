@@ -6,6 +6,7 @@ import { secureRandom } from "../../random.ts";
 import { ByteReader } from "../../wire/byte_reader.ts";
 import { readStreamHeader } from "../../wire/control.ts";
 import type { Session } from "../../transport/transport.ts";
+import { noAnswer } from "../asks.ts";
 import { ConnectorLink } from "../connector_link.ts";
 import type { LinkTarget, Reach, StreamEnd, UdpFlow } from "../ends.ts";
 import { openLink } from "../open_link.ts";
@@ -80,6 +81,7 @@ export class LinkWorld {
       reach: world.#reach(),
       now: () => world.clock.now,
       watchPorts: () => () => {},
+      answer: noAnswer,
       tell: (event) => world.#heard(event),
     }, options.budgetBytes);
     const path = world.#newPath();

@@ -8,6 +8,7 @@ import { serveSession } from "../../../agent/share/serve_session.ts";
 import { LinkError } from "../../../shared/errors.ts";
 import { generateIdentity, type Identity } from "../../../shared/identity.ts";
 import { LINK_TICK_MS } from "../../../shared/limits.ts";
+import { noAnswer } from "../../../shared/link/asks.ts";
 import type { LinkTarget, Reach, StreamEnd, UdpFlow } from "../../../shared/link/ends.ts";
 import type { HandshakeOptions } from "../../../shared/link/handshake.ts";
 import { openLink } from "../../../shared/link/open_link.ts";
@@ -136,6 +137,7 @@ export class FoulWorld {
       reach: this.#reach(),
       now: () => this.now,
       watchPorts: () => () => {},
+      answer: noAnswer,
       tell: (event) => this.linkEvents.push(event),
     });
     this.controller = this.#makeController();
