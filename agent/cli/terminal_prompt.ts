@@ -84,7 +84,7 @@ class TtyTerminal implements Terminal {
     return new Promise((resolve) => {
       const restore = () => {
         try {
-          input.setRawMode(false);
+
         } catch {
           // The terminal is gone.
         }
@@ -94,7 +94,7 @@ class TtyTerminal implements Terminal {
         signal.removeEventListener("abort", interrupt);
         process.off("exit", restore);
         restore();
-        input.pause();
+        input.destroy();
         this.#interrupt = () => {};
         // What was typed did not move to the next line.
         this.write("\n");

@@ -55,7 +55,11 @@ export function runProgram({ program, words, input, cwd, alone = false, timeoutM
       if (failure !== undefined) return;
       failure = why;
       child.kill("SIGTERM");
-      killing = setTimeout(() => child.kill("SIGKILL"), SSH_PLACE_KILL_MS);
+      killing = setTimeout(() => {
+        // Deno's `kill` works once for each child, and `process.kill` needs the permission to run anything.
+        Object.assign(child, { killed: false });
+        child.kill("SIGKILL");
+      }, SSH_PLACE_KILL_MS);
     };
     const aborted = () => end(givenUp());
     signal?.addEventListener("abort", aborted);
