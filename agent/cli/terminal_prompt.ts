@@ -84,7 +84,7 @@ class TtyTerminal implements Terminal {
     return new Promise((resolve) => {
       const restore = () => {
         try {
-
+          input.setRawMode(false);
         } catch {
           // The terminal is gone.
         }
