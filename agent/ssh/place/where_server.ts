@@ -16,6 +16,13 @@ export interface ServerAddress {
 export async function serverOfHost(ssh: string, words: readonly string[], label: string): Promise<ServerAddress> {
   const ended = await runProgram({ program: ssh, words: ["-G", ...words], timeoutMs: SSH_PLACE_TIMEOUT_MS });
   const found = parseSshG(ended.stdout);
+  if (/^proxy(jump|command) (?!none$)/m.test(ended.stdout)) {
+    throw failure(
+      `Your ssh reaches ${label} by way of another`,
+      "ProxyJump or ProxyCommand",
+      "The share has to reach its SSH server itself: run spanway on that host, or on one that reaches it.",
+    );
+  }
   if (ended.code === 0 && found !== undefined) return found;
   throw failure(`Your ssh cannot say where ${label} is`, lastLine(ended.stderr), `See what \`ssh -G ${label}\` says.`);
 }

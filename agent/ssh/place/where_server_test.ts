@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { parseSshG, parseVagrantConfig } from "./where_server.ts";
+import { join } from "node:path";
+import { withDir, writeScript } from "./testing/place_world.ts";
+import { parseSshG, parseVagrantConfig, serverOfHost } from "./where_server.ts";
 
 Deno.test("what ssh -G says is understood, and nothing else", () => {
   const text = "host build\nuser me\nhostname 10.0.0.7\nport 2222\naddressfamily any\nhostname other\n";
@@ -39,3 +41,14 @@ Host "web"\r
   assert.deepEqual(parseVagrantConfig(""), []);
   assert.deepEqual(parseVagrantConfig("Host default\n  HostName 127.0.0.1\n  User -x\n  Port 22\n"), []);
 });
+
+Deno.test("a host that is reached by way of another is told as one, and not tried in vain", () =>
+  withDir(async (dir) => {
+    const ssh = join(dir, "ssh");
+    for (const line of ["proxyjump jump.example", "proxycommand nc jump.example 22"]) {
+      writeScript(ssh, `printf 'user me\\nhostname build.example\\nport 22\\n${line}\\n'\n`);
+      await assert.rejects(serverOfHost(ssh, ["build"], "build"), { code: "ssh-place-failed" });
+    }
+    writeScript(ssh, `printf 'user me\\nhostname build.example\\nport 22\\nproxycommand none\\n'\n`);
+    assert.deepEqual(await serverOfHost(ssh, ["build"], "build"), { host: "build.example", port: 22, user: "me" });
+  }));

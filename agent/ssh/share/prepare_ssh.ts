@@ -85,6 +85,8 @@ async function openLanding(
   await sweepStale(placementsDir, open, (text) => output.note(text));
   const kind = placeKind(options, around);
   const place = await open(kind);
+  // Lines of shares that are long over, of which nothing is written down any more.
+  if (kind.kind === "account") await place.sweep([]);
   const sign = await giveLifeSign();
   const landing = new PlaceLanding(kind, place, { placementsDir, sign, lookup: createLookup(), ownAddresses });
   return { landing, close: sign.close };
