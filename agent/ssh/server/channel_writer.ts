@@ -80,7 +80,7 @@ export function pump(source: Readable, write: (bytes: Uint8Array) => Promise<boo
     // A source that broke has ended: SSH has no way to say more.
     source.on("error", over);
     if (source.destroyed) over();
-    // An accepted socket is paused until somebody asks for what came in.
-    source.resume();
+    // Sockets come paused.
+    else source.resume();
   });
 }

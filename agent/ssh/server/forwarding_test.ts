@@ -99,26 +99,15 @@ testUnless(why, "ssh -R brings programs of this machine to the client, and nobod
 testUnless(why, "ssh -R 0 gets a port and says which; one that is taken is refused", async () => {
   using world = await SshWorld.start();
   using target = await TcpServer.start((socket) => socket.end("found"));
-  const ssh = world.spawn("ssh", [
-    ...world.words(),
-    "-o",
-    "LogLevel=INFO",
-    "-N",
-    "-R",
-    `0:127.0.0.1:${target.port}`,
-    world.where,
-  ]);
-  const port = await new Promise<number>((resolve) => {
-    let text = "";
-    ssh.stderr.on("data", (bytes) => {
-      text += bytes;
-      const found = /Allocated port (\d+)/.exec(text);
-      if (found !== null) resolve(Number(found[1]));
-    });
-  });
+  // The first value of an option counts.
+  const words = ["-o", "LogLevel=INFO", ...world.words(), "-N", "-R", `0:127.0.0.1:${target.port}`, world.where];
+  const ssh = world.spawn("ssh", words);
+  let text = "";
+  ssh.stderr.on("data", (bytes) => text += bytes);
+  const port = await eventually("a port", () => Number(/Allocated port (\d+)/.exec(text)?.[1] ?? 0) || undefined);
   assert.equal(String(await ask(port, Buffer.alloc(0))), "found");
-  const words = ["-o", "ExitOnForwardFailure=yes", "-R", `${target.port}:127.0.0.1:1`];
-  const taken = await world.ssh(["true"], { words });
+  const again = ["-o", "ExitOnForwardFailure=yes", "-R", `${target.port}:127.0.0.1:1`];
+  const taken = await world.ssh(["true"], { words: again });
   assert.match(taken.errors, /remote port forwarding failed/);
 });
 
@@ -137,7 +126,7 @@ testUnless(why, "sockets of files are forwarded in neither direction", async () 
 
 testUnless(why, "one connection has no more ports and channels than are allowed", async () => {
   using world = await SshWorld.start();
-  using target = await TcpServer.start((socket) => socket.resume());
+  using target = await TcpServer.start((socket) => socket.resume().on("end", () => socket.end()));
   using client = await connectLibrary(world);
   const listen = () =>
     new Promise<number>((resolve, reject) =>
@@ -163,8 +152,6 @@ testUnless(why, "one connection has no more ports and channels than are allowed"
   const channels: { end(): void }[] = [];
   for (let i = 0; i < SSH_CHANNELS_MAX; i++) channels.push(await open());
   await assert.rejects(open());
-  // A target that the client has left gets its end, and ends too.
-  for (const socket of target.sockets) socket.on("end", () => socket.end());
   for (const channel of channels) channel.end();
   await eventually("room", () => open().then(() => true));
   client.destroy();
@@ -183,5 +170,6 @@ async function connectLibrary(world: SshWorld): Promise<Client & Disposable> {
     });
   });
   client.on("error", () => {});
+  client.setNoDelay();
   return Object.assign(client, { [Symbol.dispose]: () => void client.destroy() });
 }

@@ -83,6 +83,11 @@ testUnless(why, "a signal of the client reaches the command and what it has star
   using client = await LibraryClient.connect(world);
   const channel = await client.exec(`trap 'echo caught; exit 9' USR1; sleep 1000 & echo $!; wait`, false);
   const pid = Number(await firstLine(channel));
+  // Until then it is a copy of the shell, which lets the signal pass.
+  await eventually(
+    "sleep",
+    () => execFileSync("ps", ["-o", "comm=", "-p", String(pid)], { encoding: "utf8" }) === "sleep\n",
+  );
   const exit = exitOf(channel);
   channel.signal("USR1");
   assert.equal((await exit)[0], 9);
@@ -327,6 +332,7 @@ class LibraryClient implements Disposable {
       });
     });
     client.on("error", () => {});
+    client.setNoDelay();
     return new LibraryClient(client);
   }
 
