@@ -1,7 +1,7 @@
 /** What is left when things end badly, and how it goes away. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { testUnless } from "../support/needs.ts";
@@ -74,6 +74,7 @@ testUnless(
     const home = mkdtempSync(join(tmpdir(), "spanway-home-"));
     const before = readFileSync(sshd.authorizedKeys, "utf8");
     const args = ["share", "127.0.0.1:9", "--disable-http", "--ports", "none", ...sshdArgs(sshd), "--relay", relay.url];
+    const { mode } = statSync(sshd.authorizedKeys);
     const env = { SPANWAY_SSH_PASSWORD: PASSWORD };
     try {
       for (let step = 0; step < 8; step++) {
@@ -89,7 +90,7 @@ testUnless(
         kill(pid, "SIGKILL");
         await share.exited;
         assert.ok(readFileSync(sshd.authorizedKeys, "utf8").startsWith(before), "other lines were touched");
-        assert.equal(statSync(sshd.authorizedKeys).mode & 0o777, statSync(sshd.authorizedKeys).mode & 0o777);
+        assert.equal(statSync(sshd.authorizedKeys).mode, mode);
       }
       const last = new SpanwayProcess(args, { home, env });
       await last.event("ready");
@@ -158,7 +159,6 @@ testUnless(
       assert.deepEqual(readdirSync(join(home, "ssh", "placed")), []);
       const gone = await colleague.login({ name: "refused-demo" }, ["--", "true"]);
       assert.equal(gone.code, 3, gone.err);
-      assert.ok(existsSync(home));
     } finally {
       rmSync(home, { recursive: true, force: true });
     }

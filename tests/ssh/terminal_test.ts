@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { testUnless } from "../support/needs.ts";
 import { startRelay } from "../support/spanway.ts";
-import { Colleague, PASSWORD, sshdArgs } from "../support/ssh_world.ts";
+import { Colleague, PASSWORD, sshdArgs, startSshShare } from "../support/ssh_world.ts";
 import { Sshd, whyNoSshd } from "../support/sshd.ts";
 import { TestTerminal } from "../support/terminal.ts";
 
@@ -62,7 +62,6 @@ testUnless(whyNoSshd(), "three wrong passwords are enough, and Ctrl-C at a quest
   await using relay = await startRelay();
   using sshd = await Sshd.start();
   using colleague = new Colleague(relay);
-  const { startSshShare } = await import("../support/ssh_world.ts");
   await using share = await startSshShare({ relay, args: sshdArgs(sshd) });
   const words = ["connect", "--ssh", share.name, "--relay", relay.url];
   await using guesses = TestTerminal.spanway(words, { home: colleague.home });
