@@ -632,6 +632,8 @@ export const SSH_PASSWORD_FILE_MAX_BYTES = 4 * KiB;
 export const SSH_AGENT_CONNECTIONS_MAX = 8;
 /** One message to the agent that holds the key: OpenSSH takes no longer ones either. */
 export const SSH_AGENT_MESSAGE_MAX_BYTES = 256 * KiB;
+/** After ssh has ended: for the last bytes of its connection, and for the service to say whether the share is over. */
+export const LOGIN_GOODBYE_MS = 3 * SECOND;
 /** Connections of ssh to the link that wait or go on: it makes one. */
 export const SSH_PROXY_CONNECTIONS_MAX = 4;
 /** Shares whose keys are kept for `ssh-config`; those that are over go first. */

@@ -33,7 +33,7 @@ export function addSshOptions(command: Command): Command {
     .addOption(
       new Option(
         "--target <where>",
-        "what they log in to: here, USER@HOST as your own ssh reaches it, or vagrant[:MACHINE] " +
+        "what they log in to: here, [USER@]HOST as your own ssh knows it, or vagrant[:MACHINE] " +
           "(default: vagrant in a folder with a Vagrantfile, else here)",
       ).argParser(sshWhere),
     )
@@ -45,8 +45,8 @@ export function addSshOptions(command: Command): Command {
       new Option("--ssh-password-file <file>", "file with the password (default: SPANWAY_SSH_PASSWORD, or asked for)")
         .argParser(path),
     )
-    .option("--generate-password", "make up a password that is easy to say, and show it", false)
-    .option("--weak-password", "take a password that is easy to guess", false);
+    .option("--generate-password", "with --ssh: make up a password that is easy to say, and show it", false)
+    .option("--weak-password", "with --ssh: take a password that is easy to guess", false);
 }
 
 const DETAILS = [
@@ -67,7 +67,7 @@ export function sshOptions(raw: RawSsh): SshOptions | undefined {
   const { ssh, sshOnce, sshServer, sshUser, sshPort, sshAuthorizedKeys, target } = raw;
   if (!ssh && !sshOnce && !sshServer) {
     const lost = DETAILS.find(([field]) => raw[field] !== undefined && raw[field] !== false);
-    if (lost !== undefined) throw new UsageError(`${lost[1]} says nothing by itself.`, "Add --ssh, or leave it out.");
+    if (lost !== undefined) throw new UsageError(`${lost[1]} needs --ssh.`, "Add --ssh, or leave it out.");
     return undefined;
   }
   if (raw.generatePassword && raw.sshPasswordFile !== undefined) {
@@ -111,7 +111,10 @@ export function sshWhere(text: string): SshWhere {
   if (vagrant !== null) return { kind: "vagrant", machine: vagrant[1] };
   const host = /^(?:([^@]+)@)?([A-Za-z0-9_][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]+\])$/.exec(text);
   if (host === null || host[1] !== undefined && !isSshUser(host[1])) {
-    throw new UsageError(`"${text}" is nothing to log in to.`, "Give here, USER@HOST, HOST, or vagrant[:MACHINE].");
+    throw new UsageError(
+      `"${text}" is nothing to log in to.`,
+      "Give here, USER@HOST, HOST, or vagrant[:MACHINE]; a port goes to --ssh-port.",
+    );
   }
   return { kind: "host", user: host[1], host: host[2]!.replace(/^\[|\]$/g, "") };
 }

@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { errorCode } from "../../shared/errors.ts";
+import { errorCode, ServiceError } from "../../shared/errors.ts";
 import { GOODBYE_TIMEOUT_MS } from "../../shared/limits.ts";
 import { generateName } from "../../shared/names.ts";
 import { secureRandom } from "../../shared/random.ts";
@@ -84,10 +84,14 @@ export async function shareTarget(
       try {
         await ssh?.begin(name, registration.expiresAt - Date.now(), signal);
       } catch (error) {
+        const late = Date.now() >= registration.expiresAt;
         // Nobody has been told of the share yet: it ends as if it had never been.
         await api.unregister(name, AbortSignal.timeout(GOODBYE_TIMEOUT_MS)).catch(() => {});
         await running.forget();
-        throw error;
+        if (!late) throw error;
+        throw new ServiceError("share-expired", "The share expired before anybody could log in.", {
+          hint: "Give it more time, such as --expires 10m.",
+        });
       }
       return registration;
     },

@@ -82,7 +82,8 @@ for (const server of ["sshd", "built-in server"] as const) {
       owners[Symbol.dispose]();
     }
     const ran = await going;
-    assert.notEqual(ran.code, 0);
+    assert.equal(ran.code, 1, ran.err);
+    assert.match(ran.err, /was ended on the other side, by its owner/);
     const closed = await owner.event("ssh", { from, match: ({ state }) => state === "closed" });
     assert.deepEqual([closed.session, closed.kicked], [login.session, true]);
     assert.ok(closed.ms > 0 && closed.bytesOut > 0);
@@ -175,7 +176,9 @@ for (const server of ["sshd", "built-in server"] as const) {
     const from = it.share.process.events.length;
     await it.share.process.event("ssh", { from, match: ({ state }) => state === "login" });
     assert.equal(await it.share.stop(), 0);
-    assert.notEqual((await going).code, 0);
+    const ended = await going;
+    assert.equal(ended.code, 3, ended.err);
+    assert.match(ended.err, /has ended|was ended/);
     if (server === "sshd") assert.doesNotMatch(readFileSync(it.sshd.authorizedKeys, "utf8"), /spanway/);
     const late = await it.colleague.login(it.share, ["--", "true"]);
     assert.equal(late.code, 3, late.err);

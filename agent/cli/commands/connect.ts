@@ -21,7 +21,7 @@ export function connectCommand(run: Runner): Command {
     ["connect frosty-weasel-0857 --map", "every port that it listens on, at an address of its own"],
     ["connect --ssh frosty-weasel-0857", "a shell there, if its owner shares one"],
     ["connect --ssh frosty-weasel-0857 -- uname -a", "one command"],
-    ["connect frosty-weasel-0857 --stdio 22", "for SSH: ssh -o ProxyCommand='spanway connect NAME --stdio 22' me@NAME"],
+    ["connect frosty-weasel-0857 --stdio 22", "a ProxyCommand, for who has an account there: see docs/connect.md"],
   ])
     .argument("<share>", "NAME, NAME#FINGERPRINT (as its owner sees it; proves that it is the right one), or its URL")
     .argument("[command...]", "with --ssh, behind --: what to run there instead of a shell");
@@ -101,7 +101,7 @@ function loginOptions(share: string, command: readonly string[], raw: RawConnect
   if (!ssh) {
     const lost = command.length > 0 ? "A command" : tty ? "--tty" : sshPasswordFile ? "--ssh-password-file" : undefined;
     if (lost === undefined) return undefined;
-    throw new UsageError(`${lost} says nothing without --ssh.`, "Write: spanway connect --ssh NAME -- COMMAND");
+    throw new UsageError(`${lost} needs --ssh.`, "Write: spanway connect --ssh NAME -t -- COMMAND");
   }
   const other = [["-L", raw.L.length > 0], ["--map", raw.map], ["--stdio", raw.stdio !== undefined], [
     "--socks",

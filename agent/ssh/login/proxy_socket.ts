@@ -6,23 +6,35 @@ import { SSH_TARGET } from "../../../shared/ssh/messages.ts";
 import { StreamEnd } from "../../net/stream_end.ts";
 import { listenPrivately } from "./private_socket.ts";
 
+export interface ProxySocket {
+  /** Resolves once no connection goes on. */
+  idle(): Promise<void>;
+  close(): void;
+}
+
 /**
  * @param path in a directory that nobody else can enter
  * @param admit decides before anything is sent; what it throws ends the connection
- * @param ended hears how each connection ended
+ * @param ended hears how each connection ended, and whether the far side broke it off
  */
 export async function serveProxy(
   path: string,
   tunnel: Tunnel,
   admit: () => Promise<void>,
-  ended: (end: Ended) => void,
-): Promise<{ close(): void }> {
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => void carry(socket));
+  ended: (end: Ended, byFarSide: boolean) => void,
+): Promise<ProxySocket> {
+  const going = new Set<Promise<void>>();
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+    const carried = carry(socket).finally(() => going.delete(carried));
+    going.add(carried);
+  });
   server.maxConnections = SSH_PROXY_CONNECTIONS_MAX;
-  return await listenPrivately(server, path);
+  const { close } = await listenPrivately(server, path);
+  return { idle: async () => void await Promise.all(going), close };
 
   async function carry(socket: Socket): Promise<void> {
-    const end = unixEnd(socket);
+    let byFarSide = false;
+    const end = unixEnd(socket, () => void (byFarSide = true));
     try {
       await admit();
     } catch {
@@ -30,18 +42,21 @@ export async function serveProxy(
     }
     let opened = false;
     const result = await tunnel.connect(SSH_TARGET, end, () => void (opened = true));
+    ended(result, byFarSide);
     if (!opened) end.reset();
-    ended(result);
   }
 }
 
 /** A Unix socket knows no RST: to break it off is to close it. */
-function unixEnd(socket: Socket): StreamEnd {
+function unixEnd(socket: Socket, brokenOff: () => void): StreamEnd {
   return new StreamEnd({
     input: socket,
     output: socket,
     doubtEnds: false,
-    breakOff: () => socket.destroy(),
+    breakOff() {
+      brokenOff();
+      socket.destroy();
+    },
     giveUp(ended) {
       if (!ended || socket.writableFinished) socket.destroy();
       else socket.once("finish", () => socket.destroy());

@@ -3,6 +3,7 @@ import { watch } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LinkError } from "../../../shared/errors.ts";
+import { LOGIN_GOODBYE_MS } from "../../../shared/limits.ts";
 import { claimText, encodeSshClaim, SshAbout } from "../../../shared/ssh/messages.ts";
 import type { CommandContext } from "../../cli/context.ts";
 import type { LoginOptions } from "../../cli/options.ts";
@@ -31,13 +32,14 @@ export async function runLogin(options: LoginOptions, context: CommandContext): 
   const { home, output, signal } = context;
   const { name } = options.share;
   const { fingerprint: device } = await home.identity();
-  const over = new AbortController();
+  const broken = new AbortController();
   let running = false;
   const path = await sharePath(options, home, {
     event(event) {
-      // The terminal is ssh's, once it runs; before that, whoever waits should know for what.
-      if (event.event === "waiting" && !running) output.note(`${event.message} Trying again.`);
-      if (event.event === "broken" && running) over.abort(event.error);
+      if (event.event === "broken" && running) broken.abort(event.error);
+      if (event.event !== "waiting") return;
+      if (!running) return output.note(`${event.message} Trying again.`);
+      output.warn(`${event.message} The login waits for a way back.`, "To give it up, type: Enter ~ .");
     },
     remembersAnew() {
       output.note("Another identity was remembered of this share; from now on it is the one of the code.");
@@ -56,7 +58,7 @@ export async function runLogin(options: LoginOptions, context: CommandContext): 
     const key = await askKeyOpen(login.privateKey, options, signal);
     running = true;
     const proof = key.sign(claimText(path.fingerprint, device, login.record.publicKey));
-    const code = await runOver(controller, login, key, proof, options, AbortSignal.any([signal, over.signal]));
+    const code = await runOver(controller, login, { key, proof }, options, signal, broken.signal);
     output.event("closed", { code });
     if (code !== 0) throw new ExitCodeError(code);
   } finally {
@@ -64,14 +66,18 @@ export async function runLogin(options: LoginOptions, context: CommandContext): 
   }
 }
 
-/** ssh over the link. @returns its exit code */
+/**
+ * ssh over the link.
+ * @param broken aborted when the link is over
+ * @returns its exit code
+ */
 async function runOver(
   controller: PathController,
   { record }: FoundLogin,
-  key: OpenedKey,
-  proof: Uint8Array,
+  { key, proof }: { readonly key: OpenedKey; readonly proof: Uint8Array },
   { share: { name }, command, tty }: LoginOptions,
   signal: AbortSignal,
+  broken: AbortSignal,
 ): Promise<number> {
   const { programs, node, runDir, pipe } = launched();
   const ssh = programs["ssh"];
@@ -86,16 +92,19 @@ async function runOver(
     failure ??= error;
     stop.abort();
   };
+  let cut = false;
+  const proxy = await serveProxy(inRunDir("link"), controller, async () => {
+    // Only now: what kept ssh from connecting has not cost the login.
+    if (record.once) await controller.ask(SshAbout.CLAIM, encodeSshClaim(proof)).catch(refused(fail));
+  }, ({ code }, byFarSide) => {
+    // When the link is over, what follows knows why.
+    if (code === undefined || code === "link-closed") return;
+    if (code === "reset") return void (cut = byFarSide);
+    fail(new LinkError(code, `The connection to the SSH server of ${name} ended: ${STREAM_FAILURES[code]}`));
+  });
   const opened = [
+    proxy,
     await serveKey(files.agent, key),
-    await serveProxy(inRunDir("link"), controller, async () => {
-      // Only now: what kept ssh from connecting has not cost the login.
-      if (record.once) await controller.ask(SshAbout.CLAIM, encodeSshClaim(proof)).catch(refused(fail));
-    }, ({ code }) => {
-      if (code !== undefined && code !== "reset") {
-        fail(new LinkError(code, `The connection to the SSH server of ${name} ended: ${STREAM_FAILURES[code]}`));
-      }
-    }),
     watchFor(runDir, LOGGED_IN, () => void controller.ask(SshAbout.LOGIN).catch(() => {})),
   ];
   const config = inRunDir("config");
@@ -111,17 +120,35 @@ async function runOver(
   await writeFile(files.identity, `${record.publicKey}\n`, writing);
   // No question is left that ssh could ask.
   await writeFile(config, `${block}  BatchMode yes\n  ControlMaster no\n  ControlPath none\n`, writing);
-  const keeping = controller.run(signal).catch(fail);
+  let over: unknown;
+  const keeping = controller.run(signal).catch((error) => {
+    over = error;
+    stop.abort();
+  });
   try {
     const words = ["-F", config, ...(tty ? ["-tt"] : []), "--", name, ...command];
-    const code = await runSsh(ssh, words, AbortSignal.any([signal, stop.signal]));
-    if (failure !== undefined) throw failure;
-    if (signal.reason instanceof LinkError) throw signal.reason;
+    const code = await runSsh(ssh, words, AbortSignal.any([signal, stop.signal, broken]));
+    await atMost(LOGIN_GOODBYE_MS, proxy.idle());
+    // A link that broke with its share: the service says in a moment whether the share has ended.
+    if (broken.aborted && !signal.aborted) await atMost(LOGIN_GOODBYE_MS, keeping);
+    const why = over ?? failure ?? (broken.aborted ? broken.reason : undefined);
+    if (why !== undefined && !signal.aborted) throw why;
+    if (cut && code === SSH_FAILED && !signal.aborted) {
+      throw new LinkError("reset", `The login to ${name} was ended on the other side, by its owner or the SSH server.`);
+    }
     return code;
   } finally {
     for (const each of opened) each.close();
-    void keeping;
   }
+}
+
+/** What ssh ends with when it is not the command that ended. */
+const SSH_FAILED = 255;
+
+async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer;
+  await Promise.race([work, new Promise((resolve) => timer = setTimeout(resolve, ms))]);
+  clearTimeout(timer);
 }
 
 function refused(fail: (error: unknown) => void): (error: unknown) => never {

@@ -23,7 +23,8 @@ export class ScriptPlace implements Place {
 
   async add({ publicKey, tag, expiresInMs }: KeyLine, signal?: AbortSignal): Promise<void> {
     checkLine(publicKey, tag);
-    await this.#run({ task: "add", publicKey, tag, seconds: Math.max(1, Math.ceil(expiresInMs / 1000)) }, signal);
+    const seconds = Math.max(1, Math.ceil(expiresInMs / 1000));
+    await this.#run({ task: "add", publicKey, tag, seconds }, signal, true);
   }
 
   async remove(tag: string, signal?: AbortSignal): Promise<void> {
@@ -37,13 +38,14 @@ export class ScriptPlace implements Place {
   }
 
   async hostKeys(signal?: AbortSignal): Promise<readonly string[]> {
-    const { hostKeys } = await this.#run({ task: "host-keys" }, signal);
+    const { hostKeys } = await this.#run({ task: "host-keys" }, signal, true);
     return hostKeys;
   }
 
-  async #run(task: Task, signal: AbortSignal | undefined): Promise<Extract<Said, { ok: true }>> {
+  /** Nobody is asked anything for the sake of tidying up. */
+  async #run(task: Task, signal: AbortSignal | undefined, mayAsk = false): Promise<Extract<Said, { ok: true }>> {
     const script = placeScript(task, this.#where, randomBytes(8).toString("hex"));
-    const ended = await this.#shell.run(script, signal);
+    const ended = await this.#shell.run(script, mayAsk, signal);
     const said = readSaid(ended.stdout);
     if (said === undefined) throw this.#shell.failed(ended);
     if (!said.ok) throw placeFailure(this.label, said);

@@ -7,8 +7,12 @@ import { type Ended, firstLine, lastLine, type Run, runProgram } from "./run_pro
 
 /** A way to a POSIX shell. */
 export interface Shell {
-  /** Runs a script there. @throws {SshError} `ssh-missing`, `ssh-place-failed` */
-  run(script: string, signal?: AbortSignal): Promise<Ended>;
+  /**
+   * Runs a script there.
+   * @param mayAsk whether the way there may ask the owner something on the terminal
+   * @throws {SshError} `ssh-missing`, `ssh-place-failed`
+   */
+  run(script: string, mayAsk: boolean, signal?: AbortSignal): Promise<Ended>;
   /** The error for a run that said nothing of what it did. */
   failed(ended: Ended): SshError;
 }
@@ -42,9 +46,12 @@ const SSH_OPTIONS = [
 
 /** A shell of another host, as the owner's own ssh leads there; ssh asks on the terminal for what it needs. */
 export function hostShell(ssh: string, words: readonly string[], label: string): Shell {
-  const run = { program: ssh, words: [...SSH_OPTIONS, ...words, "sh -s"], timeoutMs: SSH_PLACE_REMOTE_TIMEOUT_MS };
+  const run = { program: ssh, timeoutMs: SSH_PLACE_REMOTE_TIMEOUT_MS };
   return {
-    run: (script, signal) => runProgram({ ...run, input: script, signal }),
+    run(script, mayAsk, signal) {
+      const quiet = mayAsk ? [] : ["-o", "BatchMode=yes"];
+      return runProgram({ ...run, words: [...SSH_OPTIONS, ...quiet, ...words, "sh -s"], input: script, signal });
+    },
     failed: (ended) =>
       ended.code === 255
         ? failure(`Your ssh does not get to ${label}`, lastLine(ended.stderr), `See what \`ssh ${label}\` says.`)
@@ -56,7 +63,7 @@ export function hostShell(ssh: string, words: readonly string[], label: string):
 export function vagrantShell(vagrant: string, folder: string, machine: string | undefined, label: string): Shell {
   const name = machine === undefined ? [] : [machine];
   return {
-    run(script, signal) {
+    run(script, _mayAsk, signal) {
       const words = ["ssh", ...name, "-c", `exec sh -c ${shellWord(script)}`];
       return runProgram({ program: vagrant, words, cwd: folder, timeoutMs: SSH_PLACE_REMOTE_TIMEOUT_MS, signal });
     },
@@ -68,7 +75,7 @@ export function vagrantShell(vagrant: string, folder: string, machine: string | 
 function localShell(program: string, words: readonly string[], said: string): Shell {
   const run: Run = { program, words, cwd: "/", alone: true, timeoutMs: SSH_PLACE_TIMEOUT_MS };
   return {
-    run: (script, signal) => runProgram({ ...run, input: script, signal }),
+    run: (script, _mayAsk, signal) => runProgram({ ...run, input: script, signal }),
     failed: (ended) => failure(said, lastLine(ended.stderr), undefined),
   };
 }

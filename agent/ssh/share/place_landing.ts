@@ -51,7 +51,13 @@ export class PlaceLanding implements Landing {
     // Written down before anything is put there: a crash in between leaves a note too many, never a key.
     const { forget } = await rememberPlacement(placementsDir, this.#kind, tag, sign);
     this.#put = { tag, forget };
-    await this.#place.add({ publicKey: key.publicKey, tag, expiresInMs }, signal);
+    try {
+      await this.#place.add({ publicKey: key.publicKey, tag, expiresInMs }, signal);
+    } catch (error) {
+      // It is there as a whole or not at all; only who was interrupted cannot know.
+      if (!signal.aborted) await this.#forget();
+      throw error;
+    }
     const hostKey = await tryLogin(this.#place.server, key, signal);
     await this.#checkHostKey(hostKey);
     return [hostKey];
@@ -64,11 +70,15 @@ export class PlaceLanding implements Landing {
   }
 
   async withdraw(): Promise<void> {
-    const put = this.#put;
-    if (put === undefined) return;
+    if (this.#put === undefined) return;
+    const { tag } = this.#put;
+    await this.#place.remove(tag);
+    await this.#forget();
+  }
+
+  async #forget(): Promise<void> {
+    await this.#put?.forget();
     this.#put = undefined;
-    await this.#place.remove(put.tag);
-    await put.forget();
   }
 
   isServer(address: string, port: number): boolean {
