@@ -1,12 +1,18 @@
 /** Connections that a client has forwarded: from its machine to what this one reaches, and back. */
 import { isIP, type Socket } from "node:net";
 import type { Connection as SshClient, ServerChannel, TcpipBindInfo, TcpipRequestInfo } from "ssh2";
-import { REACH_CONNECT_TIMEOUT_MS, SSH_CHANNELS_MAX, SSH_FORWARDS_MAX } from "../../../shared/limits.ts";
+import {
+  LOCAL_LINGER_MS,
+  REACH_CONNECT_TIMEOUT_MS,
+  SSH_CHANNELS_MAX,
+  SSH_FORWARDS_MAX,
+} from "../../../shared/limits.ts";
 import { listenTcp, type TcpListening } from "../../net/listen.ts";
+import { socketEnd } from "../../net/socket_end.ts";
 import { dial, placeOf } from "../../reach/dial.ts";
 import { createLookup } from "../../reach/lookup.ts";
-import { type Channels, type OpenChannel, takesPackets } from "./channels.ts";
-import { ChannelWriter, pump } from "./channel_writer.ts";
+import type { Channels } from "./channels.ts";
+import { joinChannel } from "./join_channel.ts";
 import type { Pace } from "./pace.ts";
 
 /** Longest name of a host. */
@@ -69,8 +75,8 @@ export class Forwarding {
       return;
     }
     socket.on("error", () => {});
-    if (place.gone.aborted) return void socket.destroy();
-    this.#join(accept(), socket, place);
+    if (place.gone.aborted) return void socket.resetAndDestroy();
+    joinChannel(accept(), socketEnd(socket), place, this.#pace);
   }
 
   /** `ssh -R`. Whatever address is asked for, only programs on this machine get through, as with sshd. */
@@ -122,35 +128,13 @@ export class Forwarding {
     socket.on("error", () => {});
     const place = this.#closed ? undefined : this.#channels.open("forward");
     if (place === undefined) return void socket.resetAndDestroy();
-    place.gone.addEventListener("abort", () => socket.destroy(), { once: true });
+    const giveUp = () => socket.resetAndDestroy();
+    place.gone.addEventListener("abort", giveUp, { once: true });
     const { remoteAddress = "", remotePort = 0 } = socket;
     this.#client.forwardOut(bindAddr, port, remoteAddress, remotePort, (error, channel) => {
-      if (error) {
-        socket.resetAndDestroy();
-        return place.over();
-      }
-      this.#join(channel as ServerChannel, socket, place);
-    });
-  }
-
-  /** Carries both directions, each until its own end. */
-  #join(channel: ServerChannel, socket: Socket, place: OpenChannel): void {
-    place.reader = channel;
-    const writer = new ChannelWriter(channel, this.#pace, place.gone);
-    channel.once("close", place.over);
-    place.gone.addEventListener("abort", () => socket.destroy(), { once: true });
-    if (!takesPackets(channel)) return void channel.destroy();
-    channel.pipe(socket);
-    // The rest of what the client sends must still be read, so that its end is noticed.
-    socket.once("close", () => channel.resume());
-    const sent = new Promise((resolve) => socket.once("finish", resolve).once("close", resolve));
-    const carried = pump(socket, (bytes) => writer.output(bytes)).then(() => {
-      if (!place.gone.aborted) channel.eof();
-    });
-    void Promise.all([sent, carried]).then(() => {
-      socket.destroy();
-      if (place.gone.aborted) return;
-      channel.destroy();
+      if (error) return place.over();
+      place.gone.removeEventListener("abort", giveUp);
+      joinChannel(channel as ServerChannel, socketEnd(socket), place, this.#pace);
     });
   }
 }

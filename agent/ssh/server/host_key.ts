@@ -1,9 +1,16 @@
 /** What the server proves itself with. */
 import ssh2 from "ssh2";
 
+/** What ssh2 1.17 takes from a public key that begins with zeros makes one of 256 keys useless. */
+const TRIES_MAX = 16;
+
 /** A new ed25519 key: OpenSSH PEM, unencrypted. */
 export function makeHostKey(): string {
-  return ssh2.utils.generateKeyPairSync("ed25519").private;
+  for (let i = 0; i < TRIES_MAX; i++) {
+    const key = ssh2.utils.generateKeyPairSync("ed25519").private;
+    if (!(ssh2.utils.parseKey(key) instanceof Error)) return key;
+  }
+  throw new Error("No host key could be made.");
 }
 
 /**

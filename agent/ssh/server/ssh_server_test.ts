@@ -168,14 +168,6 @@ Deno.test("there is a bound to connections at once; those beyond it are broken, 
   await Promise.all(ends.slice(1).map(({ told }) => told.told("broken")));
 });
 
-Deno.test("a host key that is none is refused without showing it", () => {
-  const options = { authorized: () => false, env: {}, shell: "/bin/sh", home: "/" };
-  assert.throws(
-    () => new SshServer({ ...options, hostKey: "secret" }),
-    (error: Error) => !error.message.includes("secret"),
-  );
-});
-
 testUnless(whyNoProgram("ssh-audit"), "ssh-audit has nothing against the algorithms", async () => {
   using world = await SshWorld.start();
   const words = ["--skip-rate-test", "--no-colors", "-p", String(world.port), "127.0.0.1"];
