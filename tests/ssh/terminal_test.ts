@@ -44,8 +44,10 @@ testUnless(whyNoSshd(), "two people: one types a password twice, the other once,
   login.resize(100, 33);
   login.type("sleep 0.2; stty size\r");
   await login.until(/33 100/);
-  // Ctrl-C is the shell's, there.
-  login.type("sleep 100\r");
+  await login.until(/ready\$ /);
+  // Ctrl-C is the shell's, there: once the command runs, it ends that.
+  login.type("echo sleep''ing; sleep 100\r");
+  await login.until(/sleeping\r\n/);
   login.type("\x03");
   await login.until(/ready\$ /);
   login.type("exit 9\r");
