@@ -1,12 +1,7 @@
 /** Connections that a client has forwarded: from its machine to what this one reaches, and back. */
 import { isIP, type Socket } from "node:net";
 import type { Connection as SshClient, ServerChannel, TcpipBindInfo, TcpipRequestInfo } from "ssh2";
-import {
-  LOCAL_LINGER_MS,
-  REACH_CONNECT_TIMEOUT_MS,
-  SSH_CHANNELS_MAX,
-  SSH_FORWARDS_MAX,
-} from "../../../shared/limits.ts";
+import { REACH_CONNECT_TIMEOUT_MS, SSH_CHANNELS_MAX, SSH_FORWARDS_MAX } from "../../../shared/limits.ts";
 import { listenTcp, type TcpListening } from "../../net/listen.ts";
 import { socketEnd } from "../../net/socket_end.ts";
 import { dial, placeOf } from "../../reach/dial.ts";
