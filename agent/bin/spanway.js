@@ -42,6 +42,7 @@ let sshPrograms = [];
 /** @type {string | undefined} */
 let runDir;
 delete process.env.SPANWAY_LAUNCHER;
+delete process.env.SPANWAY_TTY_FD;
 if (ssh !== undefined) {
   if (ssh !== "prepare") runDir = makeRunDir();
   process.on("exit", () => runDir && removeRunDir(runDir));

@@ -1,5 +1,6 @@
 import type { CommandContext } from "../cli/context.ts";
 import type { UpOptions } from "../cli/options.ts";
+import { takePassword } from "../ssh/share/password_env.ts";
 import { shareTarget } from "../share/run_share.ts";
 import { listenerTarget, type OpenTarget, openTarget } from "../target/open_target.ts";
 import { needDeno } from "./run_relay.ts";
@@ -12,6 +13,8 @@ import { startService } from "./service.ts";
  */
 export async function runUp(options: UpOptions, context: CommandContext): Promise<void> {
   needDeno();
+  // The service that is started next has no business with it.
+  takePassword();
   const { output } = context;
   const target = await open(options, context.home.dir);
   try {

@@ -84,3 +84,14 @@ testUnless(why, "passwords and private keys are in no argument, output, log, fil
     rmSync(data, { recursive: true, force: true });
   }
 });
+
+testUnless(why, "up: the service that it starts does not see the password", async () => {
+  using owner = new Colleague({ url: "http://localhost:1" });
+  using sshd = await Sshd.start();
+  const words = ["up", "--listen", "127.0.0.1:0", ...sshdArgs(sshd)];
+  const up = new SpanwayProcess(words, { home: owner.home, env: { SPANWAY_SSH_PASSWORD: PASSWORD } });
+  await up.event("ready");
+  const seen = readFileSync(`/proc/${up.workerdPid}/environ`, "latin1");
+  assert.ok(!seen.includes(PASSWORD));
+  await up.stop();
+});

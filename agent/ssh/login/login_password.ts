@@ -3,7 +3,8 @@ import { openTerminal } from "../../cli/terminal_prompt.ts";
 import { SshError, ToldError } from "../../errors.ts";
 import { askPassword } from "../key/ask_password.ts";
 import { type OpenedKey, openLoginKey } from "../key/open_key.ts";
-import { passwordFrom, takePassword } from "../share/new_password.ts";
+import { passwordFrom } from "../share/new_password.ts";
+import { takePassword } from "../share/password_env.ts";
 
 /**
  * Opens a key with the password that was given, or that is asked for on the terminal.

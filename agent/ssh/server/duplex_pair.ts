@@ -6,6 +6,8 @@ import { SSH_OUTPUT_MARK_BYTES } from "../../../shared/limits.ts";
 
 type Done = (error?: Error | null | undefined) => void;
 
+/** Pieces of one turn are put together up to this. */
+const BATCH_BYTES = 64 * 1024;
 /** How a side learns that the other one broke the connection. */
 const BROKEN = "The other side broke the connection.";
 
@@ -18,6 +20,10 @@ class PairSide extends Duplex {
   #other: PairSide | undefined;
   /** A write of the other side that waits until this one reads on. */
   #held: Done | undefined;
+  /** What was written in this turn. */
+  #batch: Uint8Array[] = [];
+  #batchBytes = 0;
+  #batchDone: Done[] = [];
 
   constructor() {
     super({
@@ -31,15 +37,31 @@ class PairSide extends Duplex {
     this.#other = other;
   }
 
-  // ssh2 writes each packet in three pieces, which should travel as one.
+  // ssh2 writes each packet in three pieces. They travel as one, and wait as one: each of Node's entries for what waits
+  // takes a hundred times the place of a short piece.
   override write(chunk: unknown, done?: Done): boolean;
   override write(chunk: unknown, encoding: BufferEncoding, done?: Done): boolean;
   override write(chunk: unknown, ...words: unknown[]): boolean {
-    if (this.writableCorked === 0 && !this.writableEnded) {
-      this.cork();
-      process.nextTick(() => this.uncork());
-    }
-    return super.write(chunk, ...words as [BufferEncoding, Done]);
+    const done = words.find((word) => typeof word === "function") as Done | undefined;
+    const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk as Uint8Array;
+    if (this.writableEnded || this.destroyed) return super.write(bytes, done);
+    if (this.#batch.length === 0) process.nextTick(() => this.#flush());
+    this.#batch.push(bytes);
+    this.#batchBytes += bytes.length;
+    if (done !== undefined) this.#batchDone.push(done);
+    if (this.#batchBytes >= BATCH_BYTES) this.#flush();
+    return !this.writableNeedDrain;
+  }
+
+  override end(done?: () => void): this;
+  override end(chunk: unknown, done?: () => void): this;
+  override end(chunk: unknown, encoding: BufferEncoding, done?: () => void): this;
+  override end(...words: unknown[]): this {
+    const [chunk] = words;
+    if (chunk !== undefined && chunk !== null && typeof chunk !== "function") this.write(chunk);
+    this.#flush();
+    const done = words.find((word) => typeof word === "function");
+    return super.end(done as (() => void) | undefined);
   }
 
   override _read(): void {
@@ -49,11 +71,9 @@ class PairSide extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: string, done: Done): void {
-    this.#deliver(chunk, done);
-  }
-
-  override _writev(chunks: { readonly chunk: Buffer }[], done: Done): void {
-    this.#deliver(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
+    const other = this.#other;
+    if (other === undefined || other.destroyed || other.push(chunk)) done();
+    else other.#held = done;
   }
 
   override _final(done: Done): void {
@@ -72,10 +92,14 @@ class PairSide extends Duplex {
     process.nextTick(() => other.destroyed || other.destroy(new Error(BROKEN)));
   }
 
-  #deliver(bytes: Buffer, done: Done): void {
-    const other = this.#other;
-    if (other === undefined || other.destroyed || other.push(bytes)) done();
-    else other.#held = done;
+  #flush(): void {
+    if (this.#batch.length === 0) return;
+    const bytes = this.#batch.length === 1 ? this.#batch[0] : Buffer.concat(this.#batch, this.#batchBytes);
+    const told = this.#batchDone;
+    this.#batch = [];
+    this.#batchBytes = 0;
+    this.#batchDone = [];
+    super.write(bytes, (error) => told.forEach((done) => done(error)));
   }
 }
 

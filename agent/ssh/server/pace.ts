@@ -6,26 +6,29 @@ import type { Duplex } from "node:stream";
  */
 export class Pace {
   readonly #socket: Duplex;
-  #drained: Promise<void> | undefined;
+  #turn: Promise<void> = Promise.resolve();
 
   constructor(socket: Duplex) {
     this.#socket = socket;
   }
 
-  /** Resolves once there is room, or the connection is over. */
+  /** Resolves once there is room, for one after the other, or the connection is over. */
   ready(): Promise<void> {
+    this.#turn = this.#turn.then(() => this.#drained());
+    return this.#turn;
+  }
+
+  #drained(): Promise<void> | undefined {
     const socket = this.#socket;
-    if (!socket.writableNeedDrain || socket.destroyed) return Promise.resolve();
-    this.#drained ??= new Promise<void>((resolve) => {
+    if (!socket.writableNeedDrain || socket.destroyed) return undefined;
+    return new Promise((resolve) => {
       const done = () => {
         socket.off("drain", done);
         socket.off("close", done);
-        this.#drained = undefined;
         resolve();
       };
       socket.on("drain", done);
       socket.on("close", done);
     });
-    return this.#drained;
   }
 }

@@ -1,5 +1,4 @@
 /** The password of a new login: from a file, the environment, made up, or asked for. It is kept nowhere. */
-import process from "node:process";
 import { SSH_PASSWORD_FILE_MAX_BYTES } from "../../../shared/limits.ts";
 import { secureRandom } from "../../../shared/random.ts";
 import type { SshOptions } from "../../cli/options.ts";
@@ -8,13 +7,7 @@ import { SshError, UsageError } from "../../errors.ts";
 import { readText } from "../../home/files.ts";
 import { askNewPassword } from "../key/ask_password.ts";
 import { checkPassword, generatePassword } from "../key/password.ts";
-
-/** What the environment says, taken out of it: no program that is started sees it. */
-export function takePassword(env: NodeJS.ProcessEnv = process.env): string | undefined {
-  const password = env.SPANWAY_SSH_PASSWORD;
-  delete env.SPANWAY_SSH_PASSWORD;
-  return password === "" ? undefined : password;
-}
+import { takePassword } from "./password_env.ts";
 
 /** The first line of a password file. @throws {UsageError} */
 export async function passwordFrom(file: string): Promise<string> {
