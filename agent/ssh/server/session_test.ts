@@ -194,7 +194,7 @@ testUnless(
     await eventually("the end of sleep", async () => {
       terminal.type("\x03");
       terminal.type("echo code=$?\r");
-      return (await terminal.until(/code=(\d+)\r\n/))[1] === "130";
+      return (await terminal.until(/code=(\d+)\r\n/, 2000))[1] === "130";
     });
     terminal.type("exit 6\r");
     assert.equal(await terminal.exited, 6);
