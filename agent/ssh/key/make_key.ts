@@ -35,6 +35,9 @@ interface Made {
   readonly publicKey: string;
 }
 
+/** ssh2 1.17 takes leading zeros from public keys, which makes one of 256 pairs useless: another try mends it. */
+const LIBRARY_TRIES = 4;
+
 /**
  * Makes a key pair. Takes two seconds, in one of which nothing else happens in this process.
  * @throws {UsageError} when the password cannot be one; {SshError} `ssh-key-failed`
@@ -42,7 +45,7 @@ interface Made {
 export async function makeLoginKey(options: LoginKeyOptions): Promise<LoginKey> {
   const fault = passwordFault(options.password);
   if (fault !== undefined) throw new UsageError(`That cannot be the password of a key: ${fault}`);
-  const makers: ((options: LoginKeyOptions) => Made | Promise<Made>)[] = [makeWithLibrary];
+  const makers: ((options: LoginKeyOptions) => Made | Promise<Made>)[] = Array(LIBRARY_TRIES).fill(makeWithLibrary);
   // The program asks a script for the password, which Windows could not run.
   if (options.sshKeygen !== undefined && process.platform !== "win32") makers.unshift(makeWithSshKeygen);
   let cause: unknown;
