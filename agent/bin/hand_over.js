@@ -8,7 +8,7 @@ import { closeSync, fstatSync, openSync } from "node:fs";
 import { devNull } from "node:os";
 
 /** Behind the standard streams and the channel to the launcher. */
-const NUMBERS = { in: 4, out: 5, terminal: 6 };
+const NUMBERS = { in: 4, out: 5 };
 
 /**
  * @typedef {object} HandOver
@@ -40,31 +40,6 @@ export function handOverStdio(wanted) {
         // The lowest number is free: nothing else may come to stand there.
         openSync(devNull, "r+");
       }
-    },
-  };
-}
-
-/**
- * Adds the terminal, where there is one: the agent asks for passwords there, whatever standard input is, and may not open
- * it by itself behind its fence.
- * @param {HandOver} handOver
- * @returns {HandOver}
- */
-export function handOverTerminal({ stdio, env, release }) {
-  let fd;
-  try {
-    fd = openSync("/dev/tty", "r+");
-  } catch {
-    return { stdio, env, release };
-  }
-  const terminal = fd;
-  while (stdio.length < NUMBERS.terminal) stdio.push("ignore");
-  return {
-    stdio: [...stdio, terminal],
-    env: { ...env, SPANWAY_TTY_FD: String(NUMBERS.terminal) },
-    release() {
-      closeSync(terminal);
-      release();
     },
   };
 }

@@ -15,7 +15,7 @@ import { existsSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { scanArgv, sshPart } from "./argv.js";
-import { handOverStdio, handOverTerminal } from "./hand_over.js";
+import { handOverStdio } from "./hand_over.js";
 import { homeDir } from "./home_dir.js";
 import { permissionFlags, SETPRIV, SOCKET_LISTERS } from "./permissions.js";
 import { makeRunDir, removeRunDir } from "./run_dir.js";
@@ -42,7 +42,6 @@ let sshPrograms = [];
 /** @type {string | undefined} */
 let runDir;
 delete process.env.SPANWAY_LAUNCHER;
-delete process.env.SPANWAY_TTY_FD;
 if (ssh !== undefined) {
   if (ssh !== "prepare") runDir = makeRunDir();
   process.on("exit", () => runDir && removeRunDir(runDir));
@@ -75,9 +74,7 @@ async function startDeno(deno) {
     sshPrograms,
     runDir,
   });
-  const streams = handOverStdio(command === "connect" && values.has("--stdio"));
-  const asks = ssh === "offer" || ssh === "serve" || ssh === "login";
-  const { stdio, env, release } = asks ? handOverTerminal(streams) : streams;
+  const { stdio, env, release } = handOverStdio(command === "connect" && values.has("--stdio"));
   const child = spawn(deno, [
     "run",
     "--quiet",

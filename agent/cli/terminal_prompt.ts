@@ -2,9 +2,9 @@
  * Questions on the terminal whose answers are not shown, whatever standard input and output are. Between questions nobody
  * here reads the terminal: what is typed then is for the program that runs next on it.
  *
- * Node opens the terminal by itself. Deno never opens a device behind its fence, and takes the descriptor that the launcher
- * has opened only where the agent may read and write every file. Elsewhere it is left with the standard streams, of which
- * one that is a terminal will do: a terminal can be read through each of them.
+ * Node opens the terminal by itself. Deno never opens a device behind its fence and is left with the standard streams, of
+ * which one that is a terminal will do: a terminal can be read through each of them. (A descriptor of its own, handed over
+ * by the launcher, would be inherited by every program that the agent starts.)
  */
 import { closeSync, openSync } from "node:fs";
 import process from "node:process";
@@ -24,11 +24,9 @@ export interface Terminal {
 }
 
 /** The controlling terminal, or undefined where there is none that can be used. */
-export function openTerminal(env: NodeJS.ProcessEnv = process.env): Terminal | undefined {
-  const handedOver = env.SPANWAY_TTY_FD;
-  const own = handedOver === undefined ? openDevice() : undefined;
-  const first = handedOver === undefined ? own : Number(handedOver);
-  for (const fd of [...(first === undefined ? [] : [first]), 0, 2, 1]) {
+export function openTerminal(): Terminal | undefined {
+  const own = openDevice();
+  for (const fd of [...(own === undefined ? [] : [own]), 0, 2, 1]) {
     const output = tryWriting(fd);
     if (output !== undefined) return new TtyTerminal(fd, output, own);
   }

@@ -1,15 +1,17 @@
 /** Logins that lead elsewhere than to the account that shares: another account, another host, a Vagrant machine. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { makeKey } from "../../agent/ssh/place/testing/account_sshd.ts";
 import { withAccount, withDir, writeScript } from "../../agent/ssh/place/testing/place_world.ts";
 import { testUnless, whyNoProgram } from "../support/needs.ts";
+import { eventually } from "../support/processes.ts";
 import { SpanwayProcess, startRelay } from "../support/spanway.ts";
 import { Colleague, PASSWORD, startSshShare } from "../support/ssh_world.ts";
 import { Sshd, whyNoSshd } from "../support/sshd.ts";
+import { TestTerminal } from "../support/terminal.ts";
 
 /** What this host says of itself must be what its SSH server proves. */
 const HOST_KEY = "/etc/ssh/ssh_host_ed25519_key";
@@ -166,3 +168,39 @@ testUnless(
       }
     }),
 );
+
+testUnless(
+  why,
+  "another account gets nothing of ours into its hands: its shell holds its own pipes only",
+  () =>
+    withAccount(async ({ name, home, uid }) => {
+      await using relay = await startRelay();
+      using sshd = await startHost();
+      // With its list locked the shell stays for a while.
+      mkdirSync(join(home, ".ssh", ".spanway-lock"), { recursive: true });
+      execFileSync("chown", ["-R", `${name}:`, join(home, ".ssh")]);
+      const words = ["share", "127.0.0.1:9", "--disable-http", "--ssh", "--ssh-user", name, "--ssh-port"];
+      await using terminal = TestTerminal.spanway([...words, String(sshd.port), "--relay", relay.url], {
+        home: join(home, "..", "owner"),
+        env: { SPANWAY_SSH_PASSWORD: PASSWORD },
+      });
+      const held = await eventually("a shell of the account", () => {
+        const pids = readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && isOf(pid, uid));
+        const all = pids.flatMap((pid) =>
+          readdirSync(`/proc/${pid}/fd`).map((fd) => `${fd} ${readlinkSync(`/proc/${pid}/fd/${fd}`)}`)
+        );
+        return all.length > 0 ? all : undefined;
+      });
+      assert.deepEqual(held.filter((each) => /^([3-9]|\d\d+) (socket:|\/dev\/(tty|pts|ptmx))/.test(each)), []);
+      assert.deepEqual(held.filter((each) => /\/dev\/(tty|pts)/.test(each)), []);
+      terminal.type("\x03");
+    }),
+);
+
+function isOf(pid: string, uid: number): boolean {
+  try {
+    return statSync(`/proc/${pid}`).uid === uid;
+  } catch {
+    return false;
+  }
+}

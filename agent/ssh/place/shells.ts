@@ -17,6 +17,12 @@ export interface Shell {
   failed(ended: Ended): SshError;
 }
 
+/**
+ * Descriptors that this process may have left open for its children, such as the channel to the launcher. That account can
+ * take what its own processes hold (pidfd_getfd(2)), so they are gone before anything runs as it.
+ */
+const CLOSE_INHERITED = `exec ${[3, 4, 5, 6, 7, 8, 9].map((fd) => `${fd}>&-`).join(" ")}`;
+
 /** A shell of this account. */
 export function ownShell(sh: string): Shell {
   return localShell(sh, ["-s"], "The shell ended early");
@@ -31,8 +37,12 @@ export function otherShell(
   user: string,
 ): Shell {
   const said = `No shell can be had as ${user}`;
-  if (runuser !== undefined) return localShell(runuser, ["-u", user, "--", sh, "-s"], said);
-  if (su !== undefined) return localShell(su, [user, "-c", `exec ${shellWord(sh)} -s`], said);
+  const words = runuser !== undefined
+    ? [runuser, "-u", user, "--", sh, "-s"]
+    : su !== undefined
+    ? [su, user, "-c", `exec ${shellWord(sh)} -s`]
+    : undefined;
+  if (words !== undefined) return localShell(sh, ["-c", `${CLOSE_INHERITED}; exec "$@"`, "sh", ...words], said);
   throw new SshError("ssh-missing", "There is neither runuser nor su on this machine.", {
     hint: "Install one of them.",
   });

@@ -1,11 +1,11 @@
 // @ts-check
-/** Starts a program as the launcher starts the agent: with the terminal as one more descriptor. */
+/** Starts a program as the launcher starts the agent. */
 import { spawn } from "node:child_process";
 import process from "node:process";
-import { handOverStdio, handOverTerminal } from "../../../bin/hand_over.js";
+import { handOverStdio } from "../../../bin/hand_over.js";
 
 const [program = "", ...words] = process.argv.slice(2);
-const { stdio, env, release } = handOverTerminal(handOverStdio(false));
+const { stdio, env, release } = handOverStdio(false);
 const child = spawn(program, words, { stdio, env: { ...process.env, ...env } });
 child.on("spawn", release);
 // As the launcher does: it is the program that ends, not this one.
