@@ -614,6 +614,8 @@ export const TERMINAL_AHEAD_MAX_BYTES = 4 * KiB;
 export const SSH_ERASED_REOPEN_MS = 15 * SECOND;
 /** SSH connections of one share at once: as many as it takes links. */
 export const SSH_SESSIONS_MAX = 64;
+/** Connections of one device that have not logged in yet: programs that copy in parallel make several at once. */
+export const SSH_LOGINS_PER_DEVICE_MAX = 16;
 /** Who has claimed the only login has this long to log in: ssh has decided and connects at once. */
 export const SSH_ONCE_LOGIN_MS = 2 * MINUTE;
 /** Connections on which the only login may be tried: a network that fails in the middle should not cost it. */

@@ -98,7 +98,9 @@ export class ServiceApi {
     const { chosen, meta } = request;
     const answer = await this.#call("POST", "/api/shares", { ticket, body: { expiresAt, chosen, meta }, signal });
     const registration = await parseRegistration(answer, this.#options.relay);
-    return { ...registration, expiresAt: registration.expiresAt - (this.#offset ?? 0) };
+    // It may shorten what was asked for, and no more: keys are good as long.
+    const granted = Math.min(registration.expiresAt - (this.#offset ?? 0), request.expiresAt);
+    return { ...registration, expiresAt: granted };
   }
 
   /** What the service knows of a share of this device. @throws {ServiceError | TicketError} */
@@ -268,7 +270,7 @@ async function parseRegistration(answer: unknown, relay: URL): Promise<Registrat
   const fields = answer as Partial<Record<keyof Registration, unknown>> | undefined;
   const { name, url, expiresAt, edges } = fields ?? {};
   if (
-    typeof name !== "string" || typeof url !== "string" || typeof expiresAt !== "number"
+    typeof name !== "string" || typeof url !== "string" || typeof expiresAt !== "number" || !Number.isFinite(expiresAt)
   ) throw senseless();
   return { name, url, expiresAt, edges: await checkEdges(edges, relay) };
 }

@@ -3,7 +3,19 @@
  * A private directory for one run: sockets and files that other programs of the run must see, and nobody else. Made and
  * removed by the launcher, which outlives an agent that is killed; what a killed launcher leaves is removed by the next.
  */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -17,6 +29,7 @@ const SWEEP_MAX = 200;
  * @returns {string} absolute path of a new directory of mode 0700
  */
 export function makeRunDir(base = tmpdir()) {
+  if (/["\n]|\$\{/.test(base)) throw new Error(`the directory for temporary files is ${base}, which ssh cannot name`);
   sweepRunDirs(base);
   mkdirSync(base, { recursive: true });
   const dir = mkdtempSync(join(base, PREFIX));
@@ -44,11 +57,26 @@ function sweepRunDirs(base) {
   for (const name of names) {
     const dir = join(base, name);
     try {
-      if (statSync(dir).uid !== process.getuid?.()) continue;
-      if (!isRunning(Number(readFileSync(join(dir, PID_FILE), "utf8")))) removeRunDir(dir);
+      // Others can make what they like in a directory for temporary files: links, and files that never end.
+      const found = lstatSync(dir);
+      if (!found.isDirectory() || found.uid !== process.getuid?.() || (found.mode & 0o077) !== 0) continue;
+      if (!isRunning(pidIn(join(dir, PID_FILE)))) removeRunDir(dir);
     } catch {
       // It is going, or not ours.
     }
+  }
+}
+
+/**
+ * The number in a file, without waiting for it and without following a link.
+ * @param {string} path
+ */
+function pidIn(path) {
+  const fd = openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0));
+  try {
+    return fstatSync(fd).isFile() ? Number(readFileSync(fd, "utf8")) : 0;
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -43,7 +43,11 @@ let sshPrograms = [];
 let runDir;
 delete process.env.SPANWAY_LAUNCHER;
 if (ssh !== undefined) {
-  if (ssh !== "prepare") runDir = makeRunDir();
+  try {
+    if (ssh !== "prepare") runDir = makeRunDir();
+  } catch (error) {
+    fail(error instanceof Error ? error.message : String(error), "set TMPDIR to another directory, such as /tmp");
+  }
   process.on("exit", () => runDir && removeRunDir(runDir));
   const around = surroundings(ssh, { runDir, launcher: fileURLToPath(import.meta.url) });
   sshPrograms = Object.values(around.programs);

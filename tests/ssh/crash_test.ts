@@ -23,7 +23,7 @@ testUnless(why, "an expired share takes its line away", async () => {
   await using share = await startSshShare({ relay, args: [...sshdArgs(sshd), "--expires", "8s"] });
   assert.match(
     readFileSync(sshd.authorizedKeys, "utf8"),
-    /restrict,pty,port-forwarding,expiry-time="\d{14}" ssh-ed25519 \S+ spanway:/,
+    /restrict,pty,port-forwarding,expiry-time="\d{14}",from="127.0.0.1,::1" ssh-ed25519 \S+ spanway:/,
   );
   assert.equal(await share.process.exited, 0);
   assert.equal(readFileSync(sshd.authorizedKeys, "utf8"), before);

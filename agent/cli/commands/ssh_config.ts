@@ -7,8 +7,14 @@ import { shareCode } from "../parse_connect.ts";
 /** `spanway ssh-config SHARE` */
 export function sshConfigCommand(run: Runner): Command {
   const command = describeCommand("ssh-config", "print a Host block for ssh, scp, rsync, sftp and editors", [
-    ["ssh-config frosty-weasel-0857 >> ~/.ssh/config", "then: ssh frosty-weasel-0857, scp file frosty-weasel-0857:"],
-    ["ssh-config frosty-weasel-0857 > share.conf", "for one program: rsync -e 'ssh -F share.conf' ..."],
+    [
+      "ssh-config frosty-weasel-0857 > share.conf",
+      "then: ssh -F share.conf frosty-weasel-0857, and so for scp, sftp, rsync",
+    ],
+    [
+      "ssh-config frosty-weasel-0857 > ~/.ssh/spanway.conf",
+      "for all programs, with Include ~/.ssh/spanway.conf as the first line of ~/.ssh/config",
+    ],
   ]).argument("<share>", "NAME, NAME#FINGERPRINT (as its owner sees it), or its URL");
   return command
     .option("--forget", "accept that the share has another identity than before, and remember the new one", false)

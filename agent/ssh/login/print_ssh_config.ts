@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { SSH_HOST_RECORD_MAX_BYTES, SSH_HOSTS_MAX } from "../../../shared/limits.ts";
+import { SHARE_TTL_MAX_MS, SSH_HOST_RECORD_MAX_BYTES, SSH_HOSTS_MAX } from "../../../shared/limits.ts";
 import type { CommandContext } from "../../cli/context.ts";
 import type { ConnectOptions, GlobalOptions } from "../../cli/options.ts";
 import { sharePath } from "../../connect/share_path.ts";
@@ -38,11 +38,12 @@ export async function printSshConfig(options: SshConfigOptions, context: Command
       });
     }
     const { expiresAt } = await path.api.edgeOf(name, signal);
+    const keptUntil = Math.min(expiresAt, Date.now() + SHARE_TTL_MAX_MS);
     const dir = join(hostsDir, createHash("sha256").update(`${relay.origin}\n${name}`).digest("hex").slice(0, 16));
     await ensurePrivateDir(hostsDir);
     await ensurePrivateDir(dir);
     const files = { knownHosts: join(dir, "known_hosts"), identity: join(dir, "key"), agent: undefined };
-    await replaceFile(join(dir, EXPIRY_FILE), `${expiresAt}\n`);
+    await replaceFile(join(dir, EXPIRY_FILE), `${keptUntil}\n`);
     await replaceFile(files.knownHosts, knownHosts(name, record.hostKeys));
     await replaceFile(files.identity, privateKey);
     const { node, launcher } = launched();

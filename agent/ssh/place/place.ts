@@ -104,6 +104,7 @@ export async function openPlace(kind: PlaceKind, programs: Programs, options: Pl
         homeOf: undefined,
         file: undefined,
         hostKeysDir,
+        from: undefined,
       });
     }
     case "vagrant": {
@@ -114,10 +115,18 @@ export async function openPlace(kind: PlaceKind, programs: Programs, options: Pl
       const { name, ...server } = await serverOfVagrant(vagrant, folder, machine);
       const label = `the Vagrant machine ${name}`;
       const shell = vagrantShell(vagrant, folder, machine, label);
-      return new ScriptPlace(label, server, shell, { homeOf: undefined, file: undefined, hostKeysDir });
+      return new ScriptPlace(label, server, shell, {
+        homeOf: undefined,
+        file: undefined,
+        hostKeysDir,
+        from: undefined,
+      });
     }
   }
 }
+
+/** Where the share comes from when it reaches this machine's own sshd: nobody gets in by another way with its key. */
+const OWN_ADDRESSES = "127.0.0.1,::1";
 
 function openAccount(
   { user: other, file }: Extract<PlaceKind, { kind: "account" }>,
@@ -145,7 +154,7 @@ function openAccount(
     `the account ${user} on this machine`,
     { host: "127.0.0.1", port, user },
     isOwn ? ownShell(programs.sh) : otherShell(programs, user),
-    { homeOf: hasTilde ? user : undefined, file, hostKeysDir },
+    { homeOf: hasTilde ? user : undefined, file, hostKeysDir, from: OWN_ADDRESSES },
   );
 }
 

@@ -33,6 +33,8 @@ export interface Where {
   readonly file: string | undefined;
   /** Where public host keys are looked for. */
   readonly hostKeysDir: string;
+  /** Addresses that logins must come from, as sshd's `from` takes them; undefined for any. */
+  readonly from: string | undefined;
 }
 
 /** Where OpenSSH has its host keys unless told otherwise. */
@@ -42,7 +44,7 @@ export const HOST_KEYS_DIR = "/etc/ssh";
  * The whole script for one task.
  * @param nonce tells this run from all others, `[a-z0-9]+`
  */
-export function placeScript(task: Task, { homeOf, file, hostKeysDir }: Where, nonce: string): string {
+export function placeScript(task: Task, { homeOf, file, hostKeysDir, from }: Where, nonce: string): string {
   const values = {
     task: task.task,
     key: task.task === "add" ? task.publicKey : "",
@@ -50,6 +52,7 @@ export function placeScript(task: Task, { homeOf, file, hostKeysDir }: Where, no
     seconds: task.task === "add" ? task.seconds : 0,
     file: file ?? "",
     keys_dir: hostKeysDir,
+    from: from ?? "",
     nonce,
     stale: SSH_PLACE_LOCK_STALE_MS / 1000,
     patience: SSH_PLACE_LOCK_WAIT_MS / 1000,
@@ -118,7 +121,9 @@ const TASKS = String.raw`
 add() {
   until=$(expiry)
   [ -n "$until" ] || fail clock
-  line="restrict,pty,port-forwarding,expiry-time=\"$until\" $key $tags"
+  options="restrict,pty,port-forwarding,expiry-time=\"$until\""
+  if [ -n "$from" ]; then options="$options,from=\"$from\""; fi
+  line="$options $key $tags"
   find_file make
   replace with_line
   say ok 1

@@ -21,7 +21,8 @@ import { HOST_KEYS_DIR, placeScript } from "./script.ts";
 import { HOUR_MS, KEY, placeOf, shells, whyNotRoot, withDir, writeScript } from "./testing/place_world.ts";
 
 const TAG = "spanway:calm-otter-1234:0123456789ab";
-const LINE = new RegExp(`^restrict,pty,port-forwarding,expiry-time="(\\d{14})" ${KEY.replace("+", "\\+")} (\\S+)$`);
+const OPTIONS = 'restrict,pty,port-forwarding,expiry-time="(\\d{14})",from="127.0.0.1,::1"';
+const LINE = new RegExp(`^${OPTIONS} ${KEY.replace("+", "\\+")} (\\S+)$`);
 const OTHERS = "# mine\nssh-rsa AAAA me@here\n";
 
 /** Bytes as text, one character each. */
@@ -336,7 +337,7 @@ Deno.test("somebody else's change while the new list is written is not lost; one
 Deno.test("killed at any moment it leaves a whole list, and what else it leaves is cleaned up", () =>
   withDir(async (dir) => {
     const old = `${OTHERS}${"# long ".repeat(20_000)}`;
-    const where = (file: string) => ({ homeOf: undefined, file, hostKeysDir: HOST_KEYS_DIR });
+    const where = (file: string) => ({ homeOf: undefined, file, hostKeysDir: HOST_KEYS_DIR, from: "127.0.0.1,::1" });
     let [gone, there, left] = [0, 0, 0];
     let locked: string | undefined;
     for (let round = 0; round < 60; round++) {

@@ -104,7 +104,7 @@ without_lines() {
     function has_expired(text, at) {
       if (now == "" || substr(text, 1, length(start)) != start) return 0
       at = substr(text, length(start) + 1, 14)
-      if (length(at) != 14 || at ~ /[^0-9]/ || substr(text, length(start) + 15, 2) != "\" ") return 0
+      if (length(at) != 14 || at ~ /[^0-9]/ || substr(text, length(start) + 15, 2) !~ /^"[ ,]$/) return 0
       return $NF ~ /^spanway:[a-z0-9:-]+\r?$/ && (at "") < (now "")
     }
     {

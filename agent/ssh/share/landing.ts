@@ -28,6 +28,10 @@ export interface Landing {
    * @throws {SshError}
    */
   admit(key: NewKey, admission: Admission, signal: AbortSignal): Promise<readonly string[]>;
+  /** Keeps the key out again until {@link letIn}. @throws {SshError} */
+  hold(): Promise<void>;
+  /** Lets a key in that is held, for so many milliseconds. @throws {SshError} */
+  letIn(ms: number): Promise<void>;
   /** A connection to the SSH server; `loggedIn` is called where this side knows. @throws {LinkError} */
   connect(signal: AbortSignal, loggedIn: () => void): Promise<TcpEnd>;
   /** Nobody gets in with the key any more; who is in stays. Idempotent. @throws {SshError} */

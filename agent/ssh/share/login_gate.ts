@@ -14,6 +14,7 @@ import { LinkError, ServiceError } from "../../../shared/errors.ts";
 import {
   SSH_LOGIN_GRACE_MS,
   SSH_LOGIN_SURE_BYTES,
+  SSH_LOGINS_PER_DEVICE_MAX,
   SSH_ONCE_LOGIN_MS,
   SSH_ONCE_TRIES_MAX,
   SSH_SESSIONS_MAX,
@@ -67,7 +68,7 @@ interface Session {
 type Once =
   | { readonly state: "free" }
   | { readonly state: "claiming"; readonly device: string; readonly outcome: Promise<void> }
-  | { readonly state: "claimed"; readonly device: string; tries: number }
+  | { readonly state: "claimed"; readonly device: string; readonly until: number; tries: number }
   | { readonly state: "used" };
 
 export class LoginGate {
@@ -119,12 +120,9 @@ export class LoginGate {
       else this.#once = { state: "free" };
       throw error;
     }
-    const claimed: Once = { state: "claimed", device, tries: 0 };
+    const claimed: Once = { state: "claimed", device, until: this.#effects.now() + SSH_ONCE_LOGIN_MS, tries: 0 };
     this.#once = claimed;
-    this.#effects.later(SSH_ONCE_LOGIN_MS, () => {
-      // A connection that is just logging in has sshd's own time limit.
-      if (this.#once === claimed && this.#sessions.size === 0) this.#useUp();
-    });
+    this.#effects.later(SSH_ONCE_LOGIN_MS, () => this.#settle());
   }
 
   /**
@@ -133,10 +131,8 @@ export class LoginGate {
    */
   async connect(origin: LinkOrigin, signal: AbortSignal): Promise<TcpEnd> {
     if (this.#closed) throw new LinkError("link-closed", "The share has ended.");
-    if (this.#sessions.size + this.#connecting >= SSH_SESSIONS_MAX) {
-      throw new LinkError("too-many-streams", "Too many people are logged in.");
-    }
     this.#admit(origin);
+    this.#makeRoom(origin);
     this.#connecting++;
     let session: Session | undefined;
     let early = false;
@@ -154,7 +150,7 @@ export class LoginGate {
       return session.end;
     } finally {
       this.#connecting--;
-      if (session === undefined) this.#tried();
+      if (session === undefined) this.#settle();
     }
   }
 
@@ -211,7 +207,7 @@ export class LoginGate {
     const { bytesIn, bytesOut } = session.end.bytes;
     if (session.loggedIn || Math.max(bytesIn, bytesOut) > SSH_LOGIN_SURE_BYTES) this.#countAsLogin();
     this.#tell("closed", session);
-    this.#tried();
+    this.#settle();
   }
 
   #loggedIn(session: Session): void {
@@ -225,9 +221,31 @@ export class LoginGate {
     if (this.#once !== undefined) this.#useUp();
   }
 
-  /** A connection came to nothing. */
-  #tried(): void {
-    if (this.#once?.state === "claimed" && this.#once.tries >= SSH_ONCE_TRIES_MAX) this.#useUp();
+  /**
+   * Nobody holds places without logging in: a device has only so many such connections, and when all places are taken the
+   * oldest goes of whoever has most. @throws {LinkError} `too-many-streams`
+   */
+  #makeRoom({ device }: LinkOrigin): void {
+    const idle = [...this.#sessions.values()].filter((session) => !this.#isIn(session));
+    const of = (one: string) => idle.filter(({ origin }) => origin.device === one);
+    if (of(device).length >= SSH_LOGINS_PER_DEVICE_MAX) throw tooMany();
+    if (this.#sessions.size + this.#connecting < SSH_SESSIONS_MAX) return;
+    const most = Math.max(...idle.map(({ origin }) => of(origin.device).length));
+    const victim = idle.find(({ origin }) => of(origin.device).length === most);
+    if (victim === undefined) throw tooMany();
+    victim.end.breakOff();
+  }
+
+  /** True for a connection that has logged in, as far as this side can tell: what an SSH server says before is little. */
+  #isIn({ loggedIn, openedAt, end }: Session): boolean {
+    return loggedIn || end.bytes.bytesOut > SSH_LOGIN_SURE_BYTES || this.#effects.now() - openedAt > SSH_LOGIN_GRACE_MS;
+  }
+
+  /** The only login is over for whoever has claimed it and let the time pass, or tried too often. */
+  #settle(): void {
+    const once = this.#once;
+    if (once?.state !== "claimed" || this.#sessions.size + this.#connecting > 0) return;
+    if (once.tries >= SSH_ONCE_TRIES_MAX || this.#effects.now() >= once.until) this.#useUp();
   }
 
   #useUp(): void {
@@ -243,6 +261,10 @@ export class LoginGate {
   #tell(state: SshSessionEvent["state"], session: Session): void {
     this.#effects.tell({ ...this.#describe(session), state, kicked: session.kicked });
   }
+}
+
+function tooMany(): LinkError {
+  return new LinkError("too-many-streams", "Too many people are logging in.");
 }
 
 function usedUp(): ServiceError {

@@ -3,6 +3,7 @@ import { LinkError, ServiceError } from "../../../shared/errors.ts";
 import {
   SSH_LOGIN_GRACE_MS,
   SSH_LOGIN_SURE_BYTES,
+  SSH_LOGINS_PER_DEVICE_MAX,
   SSH_ONCE_LOGIN_MS,
   SSH_ONCE_TRIES_MAX,
   SSH_SESSIONS_MAX,
@@ -191,13 +192,46 @@ Deno.test("the owner ends a login, and hears of it as such; names that are unkno
 
 Deno.test("logins are bounded, and over with the share", async () => {
   const world = new World(false);
-  for (let i = 0; i < SSH_SESSIONS_MAX; i++) await world.connect("a", `link ${i}`);
+  for (let i = 0; i < SSH_SESSIONS_MAX; i++) {
+    await world.connect("a", `link ${i}`);
+    world.gate.login(origin("a", `link ${i}`));
+  }
   await assert.rejects(world.connect("b"), { code: "too-many-streams" });
   world.gate.close();
   world.gate.close();
   assert.deepEqual(world.gate.sessions, []);
   assert.equal(world.events.filter(({ state }) => state === "closed").length, SSH_SESSIONS_MAX);
   await assert.rejects(world.connect("a"), { code: "link-closed" });
+});
+
+Deno.test("who connects and does not log in keeps nobody out", async () => {
+  const world = new World(false);
+  for (let i = 0; i < SSH_LOGINS_PER_DEVICE_MAX; i++) await world.connect("one", `link ${i}`);
+  await assert.rejects(world.connect("one"), { code: "too-many-streams" });
+  for (let device = 0; world.gate.sessions.length < SSH_SESSIONS_MAX; device++) {
+    for (let i = 0; i < SSH_LOGINS_PER_DEVICE_MAX; i++) await world.connect(`other ${device}`, `${device} ${i}`);
+  }
+  await world.connect("colleague");
+  world.gate.login(origin("colleague"));
+  assert.equal(world.gate.sessions.length, SSH_SESSIONS_MAX);
+  assert.equal(
+    world.gate.sessions.filter(({ origin }) => origin.device === "one").length,
+    SSH_LOGINS_PER_DEVICE_MAX - 1,
+  );
+  // Whoever is in stays, however many come.
+  for (let i = 0; i < 200; i++) await world.connect(`crowd ${i}`);
+  assert.ok(world.gate.sessions.some(({ origin }) => origin.device === "colleague"));
+});
+
+Deno.test("one login: a connection that goes on past the time and then comes to nothing ends it", async () => {
+  const world = new World(true);
+  await world.gate.claim(origin("a"));
+  world.pass(SSH_ONCE_LOGIN_MS - 1);
+  const end = await world.connect("a");
+  world.pass(2);
+  assert.equal(world.withdrawn, 0);
+  end.reset();
+  assert.equal(world.withdrawn, 1);
 });
 
 /** Everything that can happen, in any order. */

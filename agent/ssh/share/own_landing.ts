@@ -23,6 +23,7 @@ export class OwnLanding implements Landing {
   readonly user: string;
   readonly #server: SshServer;
   #publicKey: string | undefined;
+  #held = false;
 
   /** @param hostKey OpenSSH PEM, unencrypted */
   constructor(account: OwnAccount, hostKey: string) {
@@ -31,7 +32,7 @@ export class OwnLanding implements Landing {
     this.user = user;
     this.#server = new SshServer({
       hostKey,
-      authorized: (key) => this.#publicKey !== undefined && publicKeyText(key) === this.#publicKey,
+      authorized: (key) => !this.#held && this.#publicKey !== undefined && publicKeyText(key) === this.#publicKey,
       env,
       shell,
       home,
@@ -41,6 +42,16 @@ export class OwnLanding implements Landing {
   admit({ publicKey }: NewKey, _admission: Admission, _signal: AbortSignal): Promise<readonly string[]> {
     this.#publicKey = publicKey;
     return Promise.resolve([this.#server.hostKey]);
+  }
+
+  hold(): Promise<void> {
+    this.#held = true;
+    return Promise.resolve();
+  }
+
+  letIn(): Promise<void> {
+    this.#held = false;
+    return Promise.resolve();
   }
 
   connect(_signal: AbortSignal, loggedIn: () => void): Promise<TcpEnd> {

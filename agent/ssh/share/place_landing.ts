@@ -26,13 +26,22 @@ export interface PlaceSurroundings {
   readonly ownAddresses: () => ReadonlySet<string>;
 }
 
+/** What lies at the place, or is held back from it. */
+interface Put {
+  readonly tag: string;
+  readonly publicKey: string;
+  forget(): Promise<void>;
+}
+
 export class PlaceLanding implements Landing {
   readonly label: string;
   readonly user: string;
   readonly #kind: PlaceKind;
   readonly #place: Place;
   readonly #around: PlaceSurroundings;
-  #put: { readonly tag: string; forget(): Promise<void> } | undefined;
+  #put: Put | undefined;
+  /** One change of the place after the other: a key must not come after it was withdrawn. */
+  #changes: Promise<unknown> = Promise.resolve();
   #addresses: readonly string[] = [];
 
   constructor(kind: PlaceKind, place: Place, around: PlaceSurroundings) {
@@ -50,7 +59,7 @@ export class PlaceLanding implements Landing {
     const { placementsDir, sign } = this.#around;
     // Written down before anything is put there: a crash in between leaves a note too many, never a key.
     const { forget } = await rememberPlacement(placementsDir, this.#kind, tag, sign);
-    this.#put = { tag, forget };
+    this.#put = { tag, publicKey: key.publicKey, forget };
     try {
       await this.#place.add({ publicKey: key.publicKey, tag, expiresInMs }, signal);
     } catch (error) {
@@ -69,11 +78,28 @@ export class PlaceLanding implements Landing {
     return socketEnd(await dial(this.#addresses, port, { signal, timeoutMs: REACH_CONNECT_TIMEOUT_MS, place }));
   }
 
-  async withdraw(): Promise<void> {
-    if (this.#put === undefined) return;
-    const { tag } = this.#put;
-    await this.#place.remove(tag);
-    await this.#forget();
+  hold(): Promise<void> {
+    return this.#change(async ({ tag }) => await this.#place.remove(tag));
+  }
+
+  letIn(ms: number): Promise<void> {
+    return this.#change(({ tag, publicKey }) => this.#place.add({ publicKey, tag, expiresInMs: ms }));
+  }
+
+  withdraw(): Promise<void> {
+    return this.#change(async ({ tag }) => {
+      await this.#place.remove(tag);
+      await this.#forget();
+    });
+  }
+
+  /** Nothing is changed where nothing is put any more. */
+  #change(work: (put: Put) => Promise<void>): Promise<void> {
+    const changed = this.#changes.then(async () => {
+      if (this.#put !== undefined) await work(this.#put);
+    });
+    this.#changes = changed.catch(() => {});
+    return changed;
   }
 
   async #forget(): Promise<void> {

@@ -1,6 +1,7 @@
 /** The SSH of a running share: its key, who gets through with it, and who is there. */
 import { randomBytes } from "node:crypto";
 import { errorMessage, LinkError, ProtocolError, ServiceError } from "../../../shared/errors.ts";
+import { SSH_ONCE_LOGIN_MS } from "../../../shared/limits.ts";
 import type { LinkOrigin, Reach } from "../../../shared/link/ends.ts";
 import { claimText, decodeSshClaim, encodeSshRecord, isSshTarget, SshAbout } from "../../../shared/ssh/messages.ts";
 import { SEAL_KEY_BYTES, sealSshKey } from "../../../shared/ssh/sealed_key.ts";
@@ -58,7 +59,10 @@ export class SshShare {
       later: (ms, action) => void setTimeout(action, ms),
       sessionName: () => `${++this.#sessions}${randomBytes(1).toString("hex")}`,
       connect: (signal, loggedIn) => landing.connect(signal, loggedIn),
-      claim: (device) => store.claim(this.#login?.name ?? "", device),
+      claim: async (device) => {
+        await store.claim(this.#login?.name ?? "", device);
+        await landing.letIn(SSH_ONCE_LOGIN_MS);
+      },
       withdraw: () => {
         this.#login = undefined;
         void this.#withdraw();
@@ -86,6 +90,8 @@ export class SshShare {
   async begin(name: string, expiresInMs: number, key: NewKey, signal: AbortSignal): Promise<void> {
     const { landing, once, store } = this.#parts;
     const hostKeys = await landing.admit(key, { name, expiresInMs }, signal);
+    // Somebody may reach the SSH server by another way than this share: the key is good for nothing before the claim.
+    if (once) await landing.hold();
     const sealKey = new Uint8Array(randomBytes(SEAL_KEY_BYTES));
     await store.put(name, sealSshKey(sealKey, key.privateKey), once, signal);
     if (this.#over) return;

@@ -3,6 +3,7 @@
  * itself with, and whether it takes the new key. What keeps it from doing so is then seen by the owner, who can mend it.
  */
 import ssh2 from "ssh2";
+import { isPublicKey } from "../../../shared/ssh/messages.ts";
 import { SshError } from "../../errors.ts";
 import { SSH_PROBE_TIMEOUT_MS } from "../../../shared/limits.ts";
 import { systemCode } from "../../home/files.ts";
@@ -84,10 +85,12 @@ export function tryLogin(
 
 /** A key in its wire form (RFC 4253, section 6.6) as one line of text; undefined when it is none. */
 export function publicKeyText(key: Uint8Array): string | undefined {
+  if (key.length < 4) return undefined;
   const length = new DataView(key.buffer, key.byteOffset, key.length).getUint32(0);
   if (length > 64 || 4 + length > key.length) return undefined;
   const kind = new TextDecoder().decode(key.subarray(4, 4 + length));
-  return `${kind} ${btoa(String.fromCharCode(...key))}`;
+  const text = `${kind} ${btoa(String.fromCharCode(...key))}`;
+  return isPublicKey(text) ? text : undefined;
 }
 
 function nobodyThere(where: string): SshError {
