@@ -1,5 +1,5 @@
 /** Errors that only the command line knows. */
-import { SpanwayError } from "../shared/errors.ts";
+import { errorMessage, SpanwayError } from "../shared/errors.ts";
 
 /** The command line itself is wrong: an unknown option, a bad port, a missing value. Exit code 2. */
 export class UsageError extends SpanwayError<"usage"> {
@@ -58,3 +58,20 @@ export type SshErrorCode =
 
 /** Logging in over a share, or letting somebody log in, failed. */
 export class SshError extends SpanwayError<SshErrorCode> {}
+
+export type TunErrorCode =
+  | "tun-unsupported" // this system, or this runtime, has no such thing
+  | "tun-not-permitted"
+  | "tun-busy" // another process has the device
+  | "tun-address-taken" // the address is used for something else here
+  | "tun-firewalled" // a rule of this machine drops what comes in from the device
+  | "tun-failed";
+
+/** There can be no static IP here, or not this one. */
+export class TunError extends SpanwayError<TunErrorCode> {
+  /** Any failure as one of these. */
+  static from(error: unknown): TunError {
+    if (error instanceof TunError) return error;
+    return new TunError("tun-failed", errorMessage(error), { cause: error });
+  }
+}

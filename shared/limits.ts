@@ -343,6 +343,9 @@ export const LINK_TICK_MS = 1 * SECOND;
 export const LINK_SILENT_TICKS = 12;
 /** How often the round trip of a link is measured. */
 export const LINK_PING_MS = 5 * SECOND;
+/** Pings of local programs that wait for the share's answer, and how long: ping itself gives up sooner. */
+export const LINK_ECHOES_MAX = 64;
+export const LINK_ECHO_TIMEOUT_MS = 10 * SECOND;
 /** Lanes kept for the next connection, and how long. */
 export const LINK_IDLE_LANES_MAX = 64;
 export const LINK_IDLE_LANE_MS = 15 * SECOND;
@@ -463,6 +466,75 @@ export const PORT_MAP_MAX = 512;
 /** From one change of what --map mirrors to the next. Ports that come and go in between are not seen. */
 export const PORT_MAP_PACE_MS = 1000;
 
+// --- Connect: the static IP ------------------------------------------------------------------------------------------
+
+/** TCP connections of one static IP, those that are over and not forgotten with them; the longest idle makes room. */
+export const TUN_CALLS_MAX = 16_384;
+/** Those of them whose far side has not answered yet: a flood of SYNs costs 100 bytes each. */
+export const TUN_HELD_MAX = 2048;
+/** The kernel must have accepted a connection by then whose far side has answered. */
+export const TUN_ACCEPT_TIMEOUT_MS = 10 * SECOND;
+/** Packets of a connection that is over are passed on for so long: TIME-WAIT of Linux. */
+export const TUN_LINGER_MS = 1 * MINUTE;
+/** How often such connections are looked through, and how exact the order of use is. */
+export const TUN_SWEEP_MS = 2 * SECOND;
+/** UDP flows of one static IP; the one that is idle for longest makes room. As many as a link has. */
+export const TUN_FLOWS_MAX = LINK_FLOWS_MAX;
+/** A packet that is sent to try the device must have been answered by the kernel by then. */
+export const TUN_TRIAL_MS = 1 * SECOND;
+/** A new IPv6 address can be used by then: Linux takes a moment for it. */
+export const TUN_ADDRESS6_WAIT_MS = 2 * SECOND;
+/** Addresses that are tried for one share. */
+export const TUN_ADDRESSES_MAX = 250;
+/** Another process that is just getting the address of the same share has it by then. */
+export const TUN_ADDRESS_WAIT_MS = 5 * SECOND;
+/** How often a connection looks whether another one still carries the address of its share. */
+export const TUN_CARRIED_POLL_MS = 1 * SECOND;
+/** A namespace must have been made by then. */
+export const INSIDE_START_TIMEOUT_MS = 10 * SECOND;
+/** A command in a namespace that was asked to end has this long, shorter than INTERRUPT_GRACE_MS. */
+export const INSIDE_GRACE_MS = 2 * SECOND;
+/** The file of host names: lists that block advertisements have a few MB. */
+export const HOSTS_FILE_MAX_BYTES = 16 * MiB;
+/** The memory of one share's address: a hundred bytes. */
+export const TUN_RECORD_MAX_BYTES = 1 * KiB;
+/** A label of DNS, and a name with the lengths of its labels (RFC 1035). */
+export const DNS_LABEL_MAX_BYTES = 63;
+export const DNS_NAME_MAX_BYTES = 255;
+/** A query: a name, a few records of EDNS, padding to a multiple of 128 bytes. */
+export const DNS_QUERY_MAX_BYTES = 1 * KiB;
+/** What the length in front of a message over TCP can say. */
+export const DNS_ANSWER_MAX_BYTES = 65_535;
+/** How long programs may keep an address of ours, in seconds: it goes with the connection to the share. */
+export const DNS_TTL_S = 5;
+/** Connections to our DNS server, and how long an idle one is kept: hardly anybody asks us over TCP. */
+export const DNS_CONNECTIONS_MAX = 64;
+export const DNS_CONNECTION_IDLE_MS = 10 * SECOND;
+/** Ports that are tried for it: one that is free for UDP may be taken for TCP. */
+export const DNS_PORT_TRIES_MAX = 8;
+/** Questions to other DNS servers on their way at once: each is a socket. */
+export const DNS_FORWARDS_MAX = 256;
+/** One such question, and one of the servers it is put to: resolvers wait for 5 s. */
+export const DNS_FORWARD_TIMEOUT_MS = 4500;
+export const DNS_SERVER_TIMEOUT_MS = 2 * SECOND;
+/** A resolv.conf, and how many servers of it are asked: as many as the C library asks. */
+export const RESOLV_CONF_MAX_BYTES = 64 * KiB;
+export const RESOLV_CONF_SERVERS_MAX = 3;
+/** The largest /etc/hosts that we change: the longest lists of advertisers have 10 MiB. */
+export const HOSTS_MAX_BYTES = 64 * MiB;
+/** The guard of a name waits so long for others that change the same file; each is done in 0.1 s. */
+export const NAME_GUARD_LOCK_WAIT_MS = 6 * SECOND;
+/** How often it begins again when somebody else changes the file meanwhile. */
+export const NAME_GUARD_TURNS_MAX = 5;
+/** Tries to undo what it did, every 10 s after the first few: an hour. The next guard does it after that. */
+export const NAME_GUARD_UNDOS_MAX = 360;
+/** It must have made a name known by then, and undone it: longer than it waits for others. */
+export const NAME_GUARD_TIMEOUT_MS = 10 * SECOND;
+/** What it says: a line. */
+export const NAME_GUARD_SAYS_MAX_BYTES = 4 * KiB;
+/** The system must have found a name by then that was made known to it: its resolvers ask again after a second or two. */
+export const NAME_FOUND_TIMEOUT_MS = 4 * SECOND;
+
 /** UDP flows of one connector that its share's owner is told of in a row, and then one in each of these times. */
 export const FLOWS_TOLD_BURST = 100;
 export const FLOWS_TOLD_REFILL_MS = 1 * SECOND;
@@ -499,6 +571,10 @@ export const REACH_FLOW_EARLY_MAX = 16;
 export const REACH_FLOW_SWEEP_MS = 1 * SECOND;
 /** How old the list of this machine's own addresses may be. Reading it takes 40 us. */
 export const OWN_ADDRESSES_CACHE_MS = 1 * SECOND;
+/** From one list of this machine's UDP sockets to the next, while flows ask whether a port is closed. It takes 5-15 ms. */
+export const UDP_LISTENERS_PACE_MS = 100;
+/** A flow from which nothing has come asks again after this. */
+export const UDP_LISTENER_AGAIN_MS = 5 * SECOND;
 /** Rules of --allow-host, all of which are tried for every connection. */
 export const REACH_RULES_MAX = 256;
 /** Connectors of a share that its owner is not told of as new ones again. */

@@ -31,6 +31,8 @@ export const VALUE_OPTIONS = new Set([
   "--target",
   "--ssh-authorized-keys",
   "--ssh-password-file",
+  "--ip",
+  "--user",
 ]);
 
 /**

@@ -45,8 +45,9 @@ export const SOCKET_LISTERS = {
  * @property {string} tmp directory for temporary files
  * @property {readonly string[]} servicePrograms absolute paths of the programs that the embedded service may start
  * @property {string | undefined} socketLister absolute path of the one of SOCKET_LISTERS that is here
- * @property {readonly string[]} sshPrograms absolute paths of the programs that the command's part in SSH may start
+ * @property {readonly string[]} programs absolute paths of the programs that the command's part may start: see surroundings.js
  * @property {string | undefined} runDir private directory of this run
+ * @property {string | undefined} libc absolute path of the C library, where the command needs a TUN device
  */
 
 /**
@@ -78,7 +79,13 @@ export function permissionFlags(argv, at) {
     read.push(at.runDir);
     write.push(at.runDir);
   }
-  run.push(...at.sshPrograms);
+  // The names of this machine, and its resolvers, hold in a namespace too.
+  if (line.flags.has("--exec") || line.flags.has("--shell")) {
+    read.push("/etc/hosts", "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf");
+  }
+  run.push(...at.programs);
+  // With it everything is possible that the user may do; what it keeps off is other libraries.
+  if (at.libc !== undefined) flags.push(`--allow-ffi=${at.libc}`);
   file("--ssh-password-file");
 
   switch (command) {

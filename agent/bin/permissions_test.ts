@@ -12,8 +12,9 @@ const at = {
   tmp: "/tmp",
   servicePrograms: ["/bin/wd"],
   socketLister: "/bin/sl",
-  sshPrograms: [] as string[],
+  programs: [] as string[],
   runDir: undefined as string | undefined,
+  libc: undefined as string | undefined,
 };
 
 function flag(argv: string[], name: string, place: Partial<typeof at> = {}): string | undefined {
@@ -102,7 +103,7 @@ Deno.test("what a command has to do with SSH is seen from its options, and not f
 });
 
 Deno.test("SSH starts the programs that it was given, and uses a directory of its own run", () => {
-  const place = { sshPrograms: ["/bin/sh", "/bin/ssh"], runDir: "/tmp/run" };
+  const place = { programs: ["/bin/sh", "/bin/ssh"], runDir: "/tmp/run" };
   assert.equal(flag(["share", "--ssh", "--ports=none"], "--allow-run", place), "/bin/sh,/bin/ssh");
   assert.equal(flag(["connect", "--ssh", "my-demo"], "--allow-write", place), `${at.home},/tmp/run`);
   assert.equal(

@@ -21,10 +21,13 @@ import { permissionFlags, SETPRIV, SOCKET_LISTERS } from "./permissions.js";
 import { makeRunDir, removeRunDir } from "./run_dir.js";
 import { agentEntry, findDeno, findInPath, findWorkerd, packageRoot } from "./runtime.js";
 import { surroundings } from "./surroundings.js";
+import { tunPart } from "./tun_part.js";
 
 /** How long an agent may outlive the first request to stop (it gives itself 5 s) and the second one. */
 const KILL_AFTER_FIRST_MS = 8000;
 const KILL_AFTER_SECOND_MS = 1500;
+/** The parts of commands that have files or sockets which other programs of the same run must see. */
+const NEED_RUN_DIR = new Set(["offer", "serve", "login", "inside"]);
 const SIGNALS = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
 
 const argv = process.argv.slice(2);
@@ -36,21 +39,27 @@ if (home === undefined) {
 process.env.SPANWAY_HOME_GIVEN = process.env.SPANWAY_HOME ? "1" : "";
 process.env.SPANWAY_HOME = home;
 
-const ssh = sshPart(scanArgv(argv));
+const line = scanArgv(argv);
+/** What the command does beyond the network: one of them at most. */
+const part = sshPart(line) ?? tunPart(line);
 /** @type {string[]} */
-let sshPrograms = [];
+let programs = [];
 /** @type {string | undefined} */
 let runDir;
+/** @type {string | undefined} */
+let libc;
 delete process.env.SPANWAY_LAUNCHER;
-if (ssh !== undefined) {
+delete process.env.SPANWAY_INSIDE;
+if (part !== undefined) {
   try {
-    if (ssh !== "prepare") runDir = makeRunDir();
+    if (NEED_RUN_DIR.has(part)) runDir = makeRunDir();
   } catch (error) {
     fail(error instanceof Error ? error.message : String(error), "set TMPDIR to another directory, such as /tmp");
   }
   process.on("exit", () => runDir && removeRunDir(runDir));
-  const around = surroundings(ssh, { runDir, launcher: fileURLToPath(import.meta.url) });
-  sshPrograms = Object.values(around.programs);
+  const around = surroundings(part, { runDir, launcher: fileURLToPath(import.meta.url) });
+  programs = Object.values(around.programs);
+  libc = around.tun?.libc;
   process.env.SPANWAY_LAUNCHER = JSON.stringify(around);
 }
 
@@ -75,8 +84,9 @@ async function startDeno(deno) {
     tmp: tmpdir(),
     servicePrograms: servicePrograms(),
     socketLister: SOCKET_LISTERS[process.platform]?.find(existsSync),
-    sshPrograms,
+    programs,
     runDir,
+    libc,
   });
   const { stdio, env, release } = handOverStdio(command === "connect" && values.has("--stdio"));
   const child = spawn(deno, [
@@ -112,6 +122,8 @@ async function startDeno(deno) {
     process.on(signal, () => {
       counts[signal] = (counts[signal] ?? 0) + 1;
       if (child.connected) child.send({ signals: counts }, () => {});
+      // The command that runs in a namespace has the terminal: Ctrl-C is for it.
+      if (part === "inside" && signal === "SIGINT") return;
       const patience = ++total === 1 ? KILL_AFTER_FIRST_MS : KILL_AFTER_SECOND_MS;
       if (total <= 2) setTimeout(() => child.kill("SIGKILL"), patience);
     });

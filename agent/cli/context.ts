@@ -7,4 +7,6 @@ export interface CommandContext {
   /** Aborted by the first Ctrl-C, SIGTERM or SIGHUP, and when the launcher is gone: come to a clean end. */
   readonly signal: AbortSignal;
   readonly home: Home;
+  /** From here on Ctrl-C is for a program that has the terminal: it stops nothing here. */
+  leaveInterrupts(): void;
 }

@@ -48,6 +48,8 @@ export interface Interrupts {
   readonly signal: AbortSignal;
   /** What asked first; `launcher` when the launcher is gone. Undefined when nothing did. */
   readonly cause: StopSignal | typeof LAUNCHER_GONE | undefined;
+  /** Ctrl-C is another program's from now on: SIGINT stops nothing here any more. */
+  leave(): void;
 }
 
 /** Listens for requests to stop. `endAtOnce` is called for the second one. */
@@ -55,6 +57,7 @@ export function listenForInterrupts(endAtOnce: () => void): Interrupts {
   const controller = new AbortController();
   const tally = new SignalTally();
   let cause: Interrupts["cause"];
+  let left = false;
   const stop = (why: Exclude<Interrupts["cause"], undefined>, times: number) => {
     if (times <= 0) return;
     const first = cause === undefined;
@@ -63,12 +66,18 @@ export function listenForInterrupts(endAtOnce: () => void): Interrupts {
     if (!first || times > 1) endAtOnce();
   };
 
-  for (const signal of SIGNALS) process.on(signal, () => stop(signal, tally.own(signal)));
+  for (const signal of SIGNALS) {
+    process.on(signal, () => {
+      if (!left || signal !== "SIGINT") stop(signal, tally.own(signal));
+    });
+  }
   if (process.connected) {
     process.on("message", (message: unknown) => {
       const counts = (message as { signals?: SignalCounts } | null)?.signals;
       if (typeof counts !== "object" || counts === null) return;
-      stop(SIGNALS.find((signal) => (counts[signal] ?? 0) > 0) ?? "SIGTERM", tally.launcher(counts));
+      const { SIGINT = 0, ...others } = counts;
+      const seen: SignalCounts = left ? others : { SIGINT, ...others };
+      stop(SIGNALS.find((signal) => (seen[signal] ?? 0) > 0) ?? "SIGTERM", tally.launcher(seen));
     });
     process.on("disconnect", () => {
       if (cause === undefined) stop(LAUNCHER_GONE, 1);
@@ -78,6 +87,9 @@ export function listenForInterrupts(endAtOnce: () => void): Interrupts {
     signal: controller.signal,
     get cause() {
       return cause;
+    },
+    leave() {
+      left = true;
     },
   };
 }

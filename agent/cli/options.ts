@@ -137,6 +137,23 @@ export interface LoginOptions extends Pick<ConnectOptions, keyof GlobalOptions |
   readonly passwordFile: string | undefined;
 }
 
+export interface SetupTunOptions extends GlobalOptions {
+  /** Name of an account; undefined: who asks. */
+  readonly user: string | undefined;
+  readonly ip: string | undefined;
+  readonly remove: boolean;
+  /** What of this was asked for, as words. */
+  readonly words: readonly string[];
+}
+
+/** What runs where the static IP of a share is, and nowhere else. */
+export interface InsideOptions {
+  /** Its words; none for the person's shell. */
+  readonly command: readonly string[];
+  /** Let it reach everything else through this machine. */
+  readonly internet: boolean;
+}
+
 export interface ConnectOptions extends GlobalOptions {
   readonly share: {
     readonly name: string;
@@ -153,6 +170,14 @@ export interface ConnectOptions extends GlobalOptions {
   readonly stdio: LinkTarget | undefined;
   /** Mirror the ports that the share listens on. */
   readonly map: boolean;
+  /** An address of its own for the share: `best` is one if it is possible, else `map`; a person who asks gets told why not. */
+  readonly tun: "wanted" | "best" | "none";
+  /** The address that it must be, in its canonical form. */
+  readonly ip: string | undefined;
+  /** Make NAME.spanway known through the system's file of host names. */
+  readonly hosts: boolean;
+  /** A command in a namespace of its own, where the address is. */
+  readonly inside: InsideOptions | undefined;
   /** How long a gap without a path is survived, in milliseconds. */
   readonly resumeWindow: number;
   /** Forget the share's remembered identity and remember the one that it proves now. */

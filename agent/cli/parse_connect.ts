@@ -7,6 +7,8 @@ import type { LinkTarget } from "../../shared/link/ends.ts";
 import { SSH_TARGET } from "../../shared/ssh/messages.ts";
 import { checkName } from "../../shared/names.ts";
 import { UsageError } from "../errors.ts";
+import { addressKind } from "../reach/address_kind.ts";
+import { formatIp, parseIp } from "../reach/ip.ts";
 import type { ConnectOptions, Forward, SocksAuth } from "./options.ts";
 import { listenAddress } from "./parse.ts";
 
@@ -113,6 +115,18 @@ export function stdioTarget(text: string): LinkTarget {
     );
   }
   return { host: match[1] === undefined ? "" : targetHost(match[1]), port: targetPort(match[2]!) };
+}
+
+/** An IPv4 address that a device of this machine may have, in its canonical form. */
+export function staticIp(text: string): string {
+  const ip = parseIp(text);
+  if (ip?.family !== 4 || addressKind(ip) !== "ordinary") {
+    throw new UsageError(
+      `"${text}" is no address for a share.`,
+      "Give an IPv4 address that nothing else here uses, like 172.16.0.20.",
+    );
+  }
+  return formatIp(ip);
 }
 
 /** `USER:PASSWORD`. Nothing of it is repeated in an error. */

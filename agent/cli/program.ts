@@ -8,6 +8,7 @@ import { edgeCommand } from "./commands/edge.ts";
 import { kickCommand } from "./commands/kick.ts";
 import { relayCommand } from "./commands/relay.ts";
 import { shareCommand } from "./commands/share.ts";
+import { setupTunCommand } from "./commands/setup_tun.ts";
 import { sshConfigCommand } from "./commands/ssh_config.ts";
 import { upCommand } from "./commands/up.ts";
 import { whoamiCommand } from "./commands/whoami.ts";
@@ -39,6 +40,7 @@ export function buildProgram(run: Runner): Command {
     shareCommand,
     connectCommand,
     sshConfigCommand,
+    setupTunCommand,
     kickCommand,
     upCommand,
     relayCommand,

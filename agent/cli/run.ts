@@ -38,7 +38,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<never> {
 async function parseAndRun(argv: readonly string[], output: Output, interrupts: Interrupts): Promise<number> {
   let code = EXIT_OK;
   const run: Runner = async (work) => {
-    await work({ output, signal: interrupts.signal, home: openHome() });
+    await work({ output, signal: interrupts.signal, home: openHome(), leaveInterrupts: () => interrupts.leave() });
     if (interrupts.signal.aborted) code = interruptedCode(interrupts);
   };
   const program = buildProgram(run);
@@ -112,7 +112,7 @@ function openOutput(argv: readonly string[]): Output {
   const json = options.includes("--json");
   // Standard output belongs to the connection then: all that is said goes to standard error.
   const piped = options.some((option) => option === "--stdio" || option.startsWith("--stdio=")) ||
-    options.includes("connect") && options.includes("--ssh");
+    options.includes("connect") && options.some((option) => ["--ssh", "--exec", "--shell"].includes(option));
   const stream = json || piped ? process.stderr : process.stdout;
   const writer = new Writer({
     stdout: standardSink(piped ? "stderr" : "stdout"),

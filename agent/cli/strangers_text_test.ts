@@ -66,7 +66,16 @@ function connects(output: Output): void {
   const { [0]: first } = PATH_EVENTS;
   report.event(first!);
   const forwards = [{ local: EVIL, target: EVIL }];
-  report.ready({ name: EVIL, fingerprint: EVIL, firstUse: true, socks: EVIL, ip: EVIL, forwards });
+  report.ready({
+    name: EVIL,
+    fingerprint: EVIL,
+    firstUse: true,
+    socks: EVIL,
+    ip: EVIL,
+    ip6: EVIL,
+    device: EVIL,
+    forwards,
+  });
   for (const event of PATH_EVENTS) report.event(event);
   report.ended();
 }

@@ -25,7 +25,8 @@ const FENCE = permissionFlags(["connect", "--ssh", "name"], {
   tmp: tmpdir(),
   servicePrograms: [],
   socketLister: undefined,
-  sshPrograms: ["/bin/sh"],
+  programs: ["/bin/sh"],
+  libc: undefined,
   runDir: undefined,
 });
 const IN_DENO = [

@@ -17,8 +17,11 @@ export interface ConnectReady {
   readonly firstUse: boolean;
   /** Where SOCKS5 is served, as host:port. */
   readonly socks: string | undefined;
-  /** Where the share's ports are mirrored. */
+  /** Where the share itself is, or where its ports are mirrored. */
   readonly ip: string | undefined;
+  readonly ip6: string | undefined;
+  /** The network device behind the address, where this connection carries it. */
+  readonly device: string | undefined;
   readonly forwards: readonly { readonly local: string; readonly target: string }[];
 }
 
@@ -57,6 +60,8 @@ export class ConnectReport {
     output.event("ready", {
       socks: ready.socks ?? null,
       ip: ready.ip ?? null,
+      ip6: ready.ip6 ?? null,
+      device: ready.device ?? null,
       path: "relay",
       transport: path?.transport ?? null,
       edge: path?.edge.id ?? null,
@@ -70,6 +75,7 @@ export class ConnectReport {
     const pairs: Pair[] = [["Share", ready.name], ["Identity", ready.fingerprint]];
     if (ready.socks !== undefined) pairs.push(["SOCKS address", ready.socks, output.colors.cyan]);
     if (ready.ip !== undefined) pairs.push(["Machine IP", ready.ip, output.colors.cyan]);
+    if (ready.ip6 !== undefined) pairs.push(["", ready.ip6, output.colors.cyan]);
     for (const { local, target } of ready.forwards) pairs.push(["Forward", `${local} -> ${target}`]);
     if (path !== undefined) pairs.push(["Path", pathText(path)]);
     this.#say.line();
@@ -90,8 +96,8 @@ export class ConnectReport {
     this.#say.note("Another identity was remembered of this share; from now on it is the one of the code.");
   }
 
-  /** A change of the path, the link or a connection. */
-  event(event: PathEvent): void {
+  /** A change of the path, the link or a connection. `warns`: a connection's failure is told to people, too. */
+  event(event: PathEvent, warns = true): void {
     const output = this.#output;
     switch (event.event) {
       case "attached":
@@ -122,7 +128,7 @@ export class ConnectReport {
         output.event("ports", { tcp: event.ports.tcp, udp: event.ports.udp });
         return;
       case "stream":
-        return this.#stream(event);
+        return this.#stream(event, warns);
     }
   }
 
@@ -188,7 +194,7 @@ export class ConnectReport {
     if (++this.#measured === 2) this.#say.note(`Round trip to the share: ${rttMs} ms.`);
   }
 
-  #stream({ protocol, target, end, duration }: Extract<PathEvent, { event: "stream" }>): void {
+  #stream({ protocol, target, end, duration }: Extract<PathEvent, { event: "stream" }>, warns: boolean): void {
     this.#streams++;
     this.#bytesIn += end.bytesIn;
     this.#bytesOut += end.bytesOut;
@@ -204,7 +210,7 @@ export class ConnectReport {
         ...(end.code === undefined ? {} : { code: end.code }),
       });
     }
-    if (end.code === undefined || !TOLD.has(end.code)) return;
+    if (end.code === undefined || !TOLD.has(end.code) || !warns && LOCALLY_TOLD.has(end.code)) return;
     const message = `${name}: ${STREAM_FAILURES[end.code]}`;
     const hint = end.code === "not-allowed" ? "They can, with --ports or --allow-host." : undefined;
     // A browser tries again and again.
@@ -246,6 +252,14 @@ const TOLD: ReadonlySet<LinkErrorCode> = new Set<LinkErrorCode>([
   "resume-expired",
   "tampered",
   "internal",
+]);
+
+/** Those that a program is told by its own kernel. */
+const LOCALLY_TOLD: ReadonlySet<LinkErrorCode> = new Set<LinkErrorCode>([
+  "connection-refused",
+  "host-unreachable",
+  "network-unreachable",
+  "timed-out",
 ]);
 
 function pathText({ transport, edge }: Extract<PathEvent, { event: "attached" }>): string {

@@ -41,7 +41,9 @@ async function forwardUdp(at: ListenAddress, target: LinkTarget, tunnel: Tunnel)
   const flows = new FlowTable({ tunnel, max: LOCAL_FLOWS_MAX, now: () => performance.now() });
   try {
     const socket = await bindUdp(at, (payload, from) => {
-      flows.send(`${from.host} ${from.port}`, target, payload, (answer) => socket.send(answer, from));
+      flows.send(`${from.host} ${from.port}`, target, payload, {
+        receive: (answer) => socket.send(answer, from),
+      });
     });
     return {
       address: socket.address,

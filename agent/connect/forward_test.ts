@@ -131,7 +131,7 @@ Deno.test("flows: idle ones end, the longest idle makes room, answers keep one a
       },
     },
   });
-  const send = (key: string) => table.send(key, { host: "", port: 1 }, new Uint8Array(1), () => {});
+  const send = (key: string) => table.send(key, { host: "", port: 1 }, new Uint8Array(1), { receive: () => {} });
   for (const key of ["a", "b", "c"]) send(key);
   send("a");
   send("d");
@@ -163,7 +163,7 @@ Deno.test("what the tunnel says of a flow: expired ones open again, refused ones
       },
     },
   });
-  const send = () => table.send("a", { host: "", port: 1 }, new Uint8Array(1), () => {});
+  const send = () => table.send("a", { host: "", port: 1 }, new Uint8Array(1), { receive: () => {} });
   send();
   last(undefined);
   assert.equal(table.size, 0);

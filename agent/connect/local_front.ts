@@ -1,17 +1,20 @@
-/** All that `spanway connect` opens on this machine: SOCKS5, forwards, mirrored ports, or standard input and output. */
+/** All that `spanway connect` opens on this machine: an address, SOCKS5, forwards, mirrored ports, or standard input and output. */
 import type { LinkErrorCode } from "../../shared/errors.ts";
 import { PORT_MAP_MAX } from "../../shared/limits.ts";
 import type { StreamEnd, Tunnel } from "../../shared/link/ends.ts";
 import type { PortList } from "../../shared/link/link_control.ts";
 import type { ConnectOptions, Forward } from "../cli/options.ts";
 import type { Output } from "../cli/output.ts";
-import { ListenError } from "../errors.ts";
+import { ListenError, TunError } from "../errors.ts";
+import { launchedTun } from "../launched.ts";
 import { formatAddress } from "../net/address.ts";
 import { forward } from "./forward.ts";
 import { linkTarget } from "./link_target.ts";
-import { openPortMap, type PortMapChange, type Protocol } from "./map/port_map.ts";
+import { openPortMap, type PortMap, type PortMapChange, type Protocol } from "./map/port_map.ts";
 import { socksCredentials } from "./socks/socks_auth.ts";
 import { serveSocks, type SocksServer } from "./socks/socks_server.ts";
+import { openStaticIp, type StaticIp } from "../tun/static_ip.ts";
+import type { PingTunnel } from "../tun/tun_front.ts";
 import { Repeats } from "./repeats.ts";
 import { carryStdio } from "./stdio.ts";
 
@@ -22,16 +25,25 @@ export interface LocalFront {
   readonly forwards: readonly { readonly local: string; readonly target: string }[];
   /** Where the share's ports appear once `update` has told them. */
   readonly map: { readonly ip: string; update(ports: PortList): void } | undefined;
+  /** Where the share itself is. */
+  readonly address: StaticIp | undefined;
   /** How the connection over standard input and output ended, once its reader has everything. Never rejects. */
   readonly stdio: Promise<StreamEnd> | undefined;
   /** Stops listening. Connections are the tunnel's. Idempotent. */
-  close(): void;
+  close(): Promise<void>;
 }
 
-export type FrontOptions = Pick<ConnectOptions, "share" | "socks" | "socksAuth" | "forwards" | "stdio" | "map">;
+export type FrontOptions = Pick<
+  ConnectOptions,
+  "relay" | "share" | "socks" | "socksAuth" | "forwards" | "stdio" | "map" | "tun" | "ip"
+>;
 
 export interface FrontHooks {
   readonly output: Pick<Output, "event" | "line" | "note" | "warn">;
+  /** The tunnel for an address of the share's own; the given one where there is none. */
+  readonly quiet?: PingTunnel;
+  /** Where it is remembered which share has which address. */
+  readonly addressesDir: string;
   /** The identity that the share has proved. */
   readonly fingerprint: string;
   /** The connection over standard input and output failed; its output ends when this has resolved. */
@@ -44,12 +56,13 @@ export interface FrontHooks {
  */
 export async function startLocalFront(
   options: FrontOptions,
-  tunnel: Tunnel,
-  { output, fingerprint, stdioFailed }: FrontHooks,
+  tunnel: PingTunnel,
+  hooks: FrontHooks,
 ): Promise<LocalFront> {
+  const { output, fingerprint, stdioFailed } = hooks;
   const { share: { name }, stdio } = options;
-  const opened: { close(): void }[] = [];
-  const close = () => opened.forEach((each) => each.close());
+  const opened: { close(): void | Promise<void> }[] = [];
+  const close = async () => void await Promise.all(opened.map((each) => each.close()));
   try {
     const forwards = [];
     for (const asked of options.forwards) {
@@ -64,20 +77,55 @@ export async function startLocalFront(
     }
     const socks = options.socks && await openSocks(options.socks, options, tunnel, output);
     if (socks !== undefined) opened.push(socks);
-    const map = options.map
-      ? await openPortMap(fingerprint, tunnel, (change) => tellChange(change, map!.ip, output))
+    const address = await openAddress(options, tunnel, hooks);
+    if (address !== undefined) opened.push(address);
+    const map: PortMap | undefined = options.map || options.tun !== "none" && address === undefined
+      ? await openPortMap(fingerprint, tunnel, (change) => tellChange(change, map!.ip, output)).catch((error) => {
+        // Nobody asked for it: there is SOCKS.
+        if (options.map || !(error instanceof ListenError)) throw error;
+        return undefined;
+      })
       : undefined;
     if (map !== undefined) opened.push(map);
     return {
       socks: socks && formatAddress(socks.address),
       forwards,
       map,
+      address,
       stdio: stdio && carryStdio(linkTarget(stdio.host, stdio.port, name), tunnel, stdioFailed),
       close,
     };
   } catch (error) {
-    close();
+    await close();
     throw error;
+  }
+}
+
+/** The share's own address. Where there can be none, its ports are mirrored: who asked for it is told why. */
+async function openAddress(
+  { relay, share: { name }, tun, ip }: FrontOptions,
+  tunnel: PingTunnel,
+  { output, fingerprint, addressesDir, quiet = tunnel }: FrontHooks,
+): Promise<StaticIp | undefined> {
+  if (tun === "none") return undefined;
+  const surroundings = launchedTun();
+  if (tun === "best" && surroundings === undefined) return undefined;
+  try {
+    return await openStaticIp({
+      tunnel: quiet,
+      key: { relay: relay.origin, name, fingerprint },
+      dir: addressesDir,
+      wanted: ip,
+      surroundings,
+      carriedOn(ours) {
+        if (ours instanceof TunError) output.warn(ours.message, ours.hint);
+        else output.note(`${ours.ip} is carried by this connection from now on.`);
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof TunError) || ip !== undefined) throw error;
+    output.warn(`${error.message} The ports are mirrored instead.`, error.hint);
+    return undefined;
   }
 }
 

@@ -12,7 +12,8 @@ const loopback = "127.0.0.1";
 
 function options(given: Partial<FrontOptions> = {}): FrontOptions {
   const share = { name: "my-demo", fingerprint: undefined };
-  return { share, socks: undefined, socksAuth: undefined, forwards: [], stdio: undefined, map: false, ...given };
+  const nothing = { socks: undefined, socksAuth: undefined, forwards: [], stdio: undefined, map: false } as const;
+  return { relay: new URL("http://relay.test/"), share, ...nothing, tun: "none", ip: undefined, ...given };
 }
 
 function told() {
@@ -24,6 +25,7 @@ function told() {
     events,
     lines,
     hooks: {
+      addressesDir: "/nonexistent",
       fingerprint: crypto.randomUUID(),
       output: {
         event: (name: string, fields = {}) => void events.push({ event: name, ...fields }),

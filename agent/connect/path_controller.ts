@@ -217,6 +217,11 @@ export class PathController implements Tunnel {
       Promise.reject(new LinkError("link-closed", "The connection to the share is interrupted just now."));
   }
 
+  /** True once the share has given a sign of life over the link. */
+  ping(): Promise<boolean> {
+    return this.#link?.ping() ?? Promise.resolve(false);
+  }
+
   openFlow(
     target: LinkTarget,
     receive: (payload: Uint8Array) => void,

@@ -2,10 +2,12 @@ import { LinkError } from "../../shared/errors.ts";
 import { isSshTarget } from "../../shared/ssh/messages.ts";
 import type { CommandContext } from "../cli/context.ts";
 import type { ConnectOptions } from "../cli/options.ts";
-import { ToldError } from "../errors.ts";
+import { ExitCodeError, ToldError } from "../errors.ts";
+import { runInside } from "../tun/inside/run_inside.ts";
 import { ConnectReport, STREAM_FAILURES } from "./connect_report.ts";
 import { type LocalFront, startLocalFront } from "./local_front.ts";
 import type { PathEvent } from "./path_controller.ts";
+import { QuietTunnel } from "./quiet_tunnel.ts";
 import { sharePath } from "./share_path.ts";
 
 /**
@@ -13,9 +15,10 @@ import { sharePath } from "./share_path.ts";
  * @throws {SpanwayError} when the share cannot be reached, is over, or is not who it should be
  */
 export async function runConnect(options: ConnectOptions, context: CommandContext): Promise<void> {
-  const { home, output, signal } = context;
+  const { home, output, signal, leaveInterrupts } = context;
   const { name } = options.share;
-  const report = new ConnectReport(output, name, options.stdio !== undefined);
+  const { inside } = options;
+  const report = new ConnectReport(output, name, options.stdio !== undefined || inside !== undefined);
   const over = new AbortController();
   const stop = AbortSignal.any([signal, over.signal]);
   let front: LocalFront | undefined;
@@ -27,18 +30,21 @@ export async function runConnect(options: ConnectOptions, context: CommandContex
   };
   const path = await sharePath(options, home, {
     event(event) {
-      report.event(event);
+      report.event(event, event.event !== "stream" || !quiet.isQuiet(event.target));
       hear(event);
     },
     remembersAnew: () => report.remembersAnew(),
   });
 
   const { controller } = path;
+  const quiet = new QuietTunnel(controller);
   try {
     if (!await controller.start(stop)) return;
     const { fingerprint, firstUse } = path;
     front = await startLocalFront(options, controller, {
       output,
+      quiet,
+      addressesDir: home.addressesDir,
       fingerprint,
       async stdioFailed(code) {
         if (signal.aborted) return;
@@ -48,9 +54,22 @@ export async function runConnect(options: ConnectOptions, context: CommandContex
       },
     });
     if (front.map !== undefined) controller.watchPorts();
-    const { socks, forwards, map } = front;
-    report.ready({ name, fingerprint, firstUse, socks, ip: map?.ip, forwards });
+    const { socks, forwards, map, address } = front;
+    const { ip, ip6, device } = address ?? { ip: map?.ip, ip6: undefined, device: undefined };
+    report.ready({ name, fingerprint, firstUse, socks, ip, ip6, device, forwards });
     const running = controller.run(stop);
+    if (inside !== undefined) {
+      const ending = new AbortController();
+      // A share that has ended leaves nothing for the command to do.
+      running.catch(() => {}).finally(() => ending.abort());
+      const code = await runInside(inside, { tunnel: quiet, name, signal: ending.signal, leaveInterrupts });
+      await controller.close();
+      // Why the share is over counts for more than how the command took it.
+      if (ending.signal.aborted) await running;
+      report.ended(signal.aborted ? "interrupted" : "ended");
+      if (code !== 0) throw new ExitCodeError(code);
+      return;
+    }
     await Promise.race([running, front.stdio ?? running]);
     await controller.close();
     const code = (await front.stdio)?.code;
@@ -58,7 +77,7 @@ export async function runConnect(options: ConnectOptions, context: CommandContex
     report.ended(signal.aborted ? "interrupted" : "ended");
   } finally {
     report.close();
-    front?.close();
+    await front?.close();
     await path.close();
   }
 }

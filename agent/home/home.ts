@@ -56,6 +56,11 @@ export class Home {
     return findDoor(this.#running, relay, name);
   }
 
+  /** Where it is remembered which share has which address on this machine. */
+  get addressesDir(): string {
+    return join(this.dir, "addresses");
+  }
+
   get #running(): string {
     return join(this.dir, "running");
   }

@@ -5,6 +5,9 @@ import type { ListenAddress } from "../cli/options.ts";
 import { listenError } from "./listen_error.ts";
 import { SOCKET_OPTIONS } from "./socket_end.ts";
 
+/** An address; or a socket of the system's that listens already, which is the listener's from now on. */
+export type ListenPlace = ListenAddress & { readonly fd?: number };
+
 export interface TcpListening {
   /** As the system has it: the port that it chose, the address of a name. */
   readonly address: ListenAddress;
@@ -18,7 +21,7 @@ export interface TcpListening {
  * @throws {ListenError}
  */
 export function listenTcp(
-  at: ListenAddress,
+  at: ListenPlace,
   maxConnections: number,
   accepted: (socket: Socket) => void,
 ): Promise<TcpListening> {
@@ -42,7 +45,8 @@ export function listenTcp(
   return new Promise((resolve, reject) => {
     const failed = (cause: Error) => reject(listenError(cause, at, "TCP"));
     server.once("error", failed);
-    server.listen({ port: at.port, host: at.host, backlog: LISTEN_BACKLOG }, () => {
+    const where = at.fd === undefined ? { port: at.port, host: at.host } : { fd: at.fd };
+    server.listen({ ...where, backlog: LISTEN_BACKLOG }, () => {
       server.off("error", failed);
       // Out of file descriptors for a moment: the next connection may find one.
       server.on("error", () => {});

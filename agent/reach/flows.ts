@@ -10,6 +10,7 @@ import type { LinkTarget, UdpFlow } from "../../shared/link/ends.ts";
 import { placeOf } from "./dial.ts";
 import type { Lookup } from "./lookup.ts";
 import type { ReachPolicy } from "./policy.ts";
+import type { HasListener } from "./udp_listeners.ts";
 import { openUdp, type PeerSocket } from "./udp_socket.ts";
 import { within } from "./within.ts";
 
@@ -17,6 +18,8 @@ export interface FlowOptions {
   readonly max?: number;
   readonly idleMs?: number;
   readonly sweepMs?: number;
+  /** Whether a UDP port of this machine is open; undefined where nobody can tell. */
+  readonly hasListener?: HasListener | undefined;
 }
 
 type Receive = (payload: Uint8Array) => void;
@@ -32,6 +35,7 @@ export class Flows {
   readonly #max: number;
   readonly #idleMs: number;
   readonly #sweepMs: number;
+  readonly #hasListener: HasListener | undefined;
   /** The longest idle first, to within a sweep. */
   readonly #flows = new Set<Flow>();
   /** How many each link has; none has none. */
@@ -45,6 +49,7 @@ export class Flows {
     this.#max = options.max ?? REACH_FLOWS_MAX;
     this.#idleMs = options.idleMs ?? LINK_FLOW_IDLE_MS;
     this.#sweepMs = options.sweepMs ?? REACH_FLOW_SWEEP_MS;
+    this.#hasListener = options.hasListener;
   }
 
   get size(): number {
@@ -106,10 +111,12 @@ export class Flows {
         ),
       )
       : decision.addresses;
-    return await openUdp(addresses[0]!, target.port, {
-      message: (payload) => flow.received(payload),
+    const address = addresses[0]!;
+    const events = {
+      message: (payload: Uint8Array) => flow.received(payload),
       refused: () => flow.end("connection-refused"),
-    });
+    };
+    return await openUdp(address, target.port, events, this.#policy.isHere(address) ? this.#hasListener : undefined);
   }
 
   #endIdle(): void {

@@ -55,6 +55,12 @@ export class ReachPolicy {
     return this.#parts.target;
   }
 
+  /** True for an address of this machine itself, as its sockets are bound to it. */
+  isHere(address: string): boolean {
+    const ip = parseIp(address);
+    return ip !== undefined && (addressKind(ip) === "loopback" || this.#isOwn(ip));
+  }
+
   /** True when peers may reach this port of the target host. */
   allowsPort(protocol: Protocol, port: number): boolean {
     return hasPort(this.#parts.ports, protocol, port);

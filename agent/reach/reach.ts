@@ -21,6 +21,7 @@ import { parseIp } from "./ip.ts";
 import type { Lookup } from "./lookup.ts";
 import type { ReachPolicy } from "./policy.ts";
 import { Turns } from "./turns.ts";
+import type { HasListener } from "./udp_listeners.ts";
 import { within } from "./within.ts";
 
 /** What a share carries for its peers now. */
@@ -36,6 +37,7 @@ export interface ReachLoad {
 export interface HostReachOptions {
   readonly connectTimeoutMs?: number;
   readonly connectionsMax?: number;
+  readonly hasListener?: HasListener;
   /** Addresses that are reached in another way, or not at all, whatever the policy allows. */
   readonly isReserved?: (address: string, port: number) => boolean;
 }
@@ -67,7 +69,7 @@ export class HostReach implements Reach {
   constructor(policy: ReachPolicy, lookup: Lookup, options: HostReachOptions = {}) {
     this.#policy = policy;
     this.#lookup = lookup;
-    this.#flows = new Flows(policy, lookup);
+    this.#flows = new Flows(policy, lookup, { hasListener: options.hasListener });
     this.#timeoutMs = options.connectTimeoutMs ?? REACH_CONNECT_TIMEOUT_MS;
     this.#connectionsMax = options.connectionsMax ?? REACH_CONNECTIONS_MAX;
     this.#isReserved = options.isReserved ?? (() => false);

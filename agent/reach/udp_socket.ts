@@ -1,6 +1,8 @@
 import { isIPv6 } from "node:net";
+import { UDP_LISTENER_AGAIN_MS } from "../../shared/limits.ts";
 import { bindUdp } from "../net/udp.ts";
 import { canonicalIp } from "./ip.ts";
+import type { HasListener } from "./udp_listeners.ts";
 
 /** A UDP socket that talks to one address and port. */
 export interface PeerSocket {
@@ -13,15 +15,21 @@ export interface PeerSocket {
 export interface PeerSocketEvents {
   /** A datagram of the far side; nobody else's get through. */
   message(payload: Uint8Array): void;
-  /** Nobody listens there; the socket is closed. Deno has no connected UDP sockets, so there it is never told. */
+  /** Nobody listens there; the socket is closed. Of other machines Deno is not told, as it has no connected UDP sockets. */
   refused(): void;
 }
 
 /**
- * Opens a socket for datagrams to and from `address`.
+ * Opens a socket for datagrams to and from `address`. `hasListener` is asked where the system itself does not tell that a
+ * port is closed.
  * @throws {LinkError | ListenError}
  */
-export async function openUdp(address: string, port: number, events: PeerSocketEvents): Promise<PeerSocket> {
+export async function openUdp(
+  address: string,
+  port: number,
+  events: PeerSocketEvents,
+  hasListener?: HasListener,
+): Promise<PeerSocket> {
   if (!("Deno" in globalThis)) {
     const { openConnected } = await import("./udp_connected.ts");
     return await openConnected(address, port, events);
@@ -30,9 +38,33 @@ export async function openUdp(address: string, port: number, events: PeerSocketE
   const peer = canonicalIp(address);
   const socket = await bindUdp({ host: bindAddress(address), port: 0 }, (payload, from) => {
     if (from.port !== port) return;
-    if (from.host === peer || canonicalIp(from.host) === peer) events.message(payload);
+    if (from.host !== peer && canonicalIp(from.host) !== peer) return;
+    heard = true;
+    events.message(payload);
   });
-  return { send: (payload) => socket.send(payload, to), close: () => socket.close() };
+  let heard = false;
+  let closed = false;
+  let askedAt = -Infinity;
+  const close = () => {
+    closed = true;
+    socket.close();
+  };
+  const ask = async () => {
+    askedAt = performance.now();
+    heard = false;
+    const listens = await hasListener?.(address, port);
+    if (listens !== false || heard || closed) return;
+    close();
+    events.refused();
+  };
+  return {
+    send(payload) {
+      socket.send(payload, to);
+      // As the system would: it is the datagram that finds out.
+      if (hasListener !== undefined && !heard && performance.now() - askedAt > UDP_LISTENER_AGAIN_MS) void ask();
+    },
+    close,
+  };
 }
 
 /** Where the far side is this machine, nobody else can reach the socket at all. */

@@ -3,12 +3,14 @@ import type { Identity } from "../../shared/identity.ts";
 import { LINK_TICK_MS } from "../../shared/limits.ts";
 import { ShareLinks } from "../../shared/link/share_links.ts";
 import { secureRandom } from "../../shared/random.ts";
+import { systemSockets } from "../reach/list_sockets.ts";
 import { ListeningPorts } from "../reach/listening_ports.ts";
 import { createLookup } from "../reach/lookup.ts";
 import { ownAddresses } from "../reach/own_addresses.ts";
 import { allowsNothing, ReachPolicy, type ReachRules } from "../reach/policy.ts";
 import { HostReach } from "../reach/reach.ts";
 import { findTargetHost } from "../reach/target_host.ts";
+import { udpListeners } from "../reach/udp_listeners.ts";
 import type { SshShare } from "../ssh/share/ssh_share.ts";
 import { VERSION } from "../version.ts";
 import { refuseOwnHosts } from "./own_hosts.ts";
@@ -50,6 +52,7 @@ export async function openLinks(options: LinksOptions): Promise<OpenLinks> {
   const policy = new ReachPolicy({ ...rules, target, name, own: ownAddresses });
   if (allowsNothing(rules) && ssh === undefined) return { links: undefined, close: () => {} };
   const reach = new HostReach(policy, lookup, {
+    hasListener: udpListeners(systemSockets()),
     isReserved: (address, port) => ssh?.isReserved(address, port) ?? false,
   });
   const listening = new ListeningPorts(policy);

@@ -2,6 +2,8 @@ import { concatBytes } from "@noble/hashes/utils.js";
 import { LinkError, type LinkErrorCode } from "../errors.ts";
 import {
   LINK_BUDGET_BYTES,
+  LINK_ECHO_TIMEOUT_MS,
+  LINK_ECHOES_MAX,
   LINK_LANE_FAILURES_MAX,
   LINK_LANE_RETRY_MAX_MS,
   LINK_LANE_RETRY_MS,
@@ -88,6 +90,9 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   #nextLane = 0;
   /** Ticks until the next ping, and since one that was not answered. */
   #ticksToPing = 0;
+  #lastPing = -1;
+  /** Signs of life that somebody waits for, by their number. */
+  readonly #echoes = new Map<number, (answered: boolean) => void>();
   #unanswered = 0;
   /** The share has not answered on the link yet: a lane that came before the handshake's end would be one of no link. */
   #young = false;
@@ -260,7 +265,31 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
   #ping(): void {
     this.#ticksToPing = LINK_PING_MS / LINK_TICK_MS - 1;
     if (this.#unanswered === 0) this.#unanswered = 1;
-    this.#control.send({ t: "ping", n: Math.max(0, Math.round(this.now() * 1000)) });
+    this.#control.send({ t: "ping", n: this.#nextPing() });
+  }
+
+  /** Microseconds, so that the answer tells how long it took; each number once. */
+  #nextPing(): number {
+    return this.#lastPing = Math.max(this.#lastPing + 1, Math.round(this.now() * 1000));
+  }
+
+  /** Asks the share for a sign of life: false when there is none in time, or when too many wait for theirs. */
+  ping(): Promise<boolean> {
+    if (this.#over || this.#echoes.size >= LINK_ECHOES_MAX) return Promise.resolve(false);
+    const n = this.#nextPing();
+    return new Promise((resolve) => {
+      this.#echoes.set(n, resolve);
+      this.#control.send({ t: "ping", n });
+      this.#effects.later(LINK_ECHO_TIMEOUT_MS, () => this.#echoed(n, false));
+    });
+  }
+
+  /** True when somebody waited for it. */
+  #echoed(n: number, answered: boolean): boolean {
+    const resolve = this.#echoes.get(n);
+    this.#echoes.delete(n);
+    resolve?.(answered);
+    return resolve !== undefined;
   }
 
   /** A lane that swallows what is sent is left for another: ticks are counted, as clocks leap when a machine sleeps. */
@@ -451,6 +480,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
         return this.#control.send({ t: "pong", n: message.n });
       case "pong": {
         this.#unanswered = 0;
+        if (this.#echoed(message.n, true)) return;
         const ms = this.now() - message.n / 1000;
         if (ms >= 0 && ms < LINK_PING_MS) this.#effects.roundTrip(ms);
         return;
@@ -481,6 +511,7 @@ export class ConnectorLink implements Tunnel, LaneOwner, StreamHost {
     for (const stream of [...this.#streams.values()]) stream.core.fail(error.code);
     this.#flows.end(error.code);
     this.#asks.end(error);
+    for (const n of [...this.#echoes.keys()]) this.#echoed(n, false);
     this.#path = undefined;
     for (const lane of this.#lanes.keys()) lane.close();
     this.#lanes.clear();

@@ -25,7 +25,9 @@ export function spawnConnect(share: string, options: ConnectOptions): SpanwayPro
   const socks = args.some((word) => /^--(no-)?socks$|^--stdio$/.test(word)) ? [] : ["--socks", "0"];
   const runtime = process.env.SPANWAY_TEST_RUNTIME;
   const env = { ...(runtime === undefined ? {} : { SPANWAY_RUNTIME: runtime }), ...options.env };
-  return new SpanwayProcess(["connect", share, "--relay", relay.url, ...socks, ...args], { ...options, env });
+  // An address only for the tests that are about it.
+  const tun = args.some((word) => /^--(tun|no-tun|ip|hosts|exec|shell|ssh)$/.test(word)) ? [] : ["--no-tun"];
+  return new SpanwayProcess(["connect", share, "--relay", relay.url, ...socks, ...tun, ...args], { ...options, env });
 }
 
 /** Starts `spanway connect` and waits until it is ready. `share` is a name, a full code, or a running share. */

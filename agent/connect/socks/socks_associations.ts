@@ -35,8 +35,8 @@ export class SocksAssociations {
         if (datagram === undefined) return;
         const to = peer ??= from;
         const { header, host, port } = datagram;
-        flows.send(`${host} ${port}`, linkTarget(host, port, this.#shareName), datagram.payload, (answer) => {
-          relay.send(socksDatagram(header, answer), to);
+        flows.send(`${host} ${port}`, linkTarget(host, port, this.#shareName), datagram.payload, {
+          receive: (answer) => relay.send(socksDatagram(header, answer), to),
         });
       });
     } catch {

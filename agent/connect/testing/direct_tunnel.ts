@@ -1,11 +1,12 @@
 /** A tunnel without a link, for tests: it dials from this very process. */
 import { connect } from "node:net";
 import type { LinkErrorCode } from "../../../shared/errors.ts";
-import type { LinkTarget, StreamEnd, TcpEnd, Tunnel, UdpFlow } from "../../../shared/link/ends.ts";
+import type { LinkTarget, StreamEnd, TcpEnd, UdpFlow } from "../../../shared/link/ends.ts";
 import { SOCKET_OPTIONS, socketEnd } from "../../net/socket_end.ts";
 import { bindUdp, type UdpSocket } from "../../net/udp.ts";
+import type { PingTunnel } from "../../tun/tun_front.ts";
 
-export class DirectTunnel implements Tunnel {
+export class DirectTunnel implements PingTunnel {
   /** What was asked for, in order. */
   readonly targets: LinkTarget[] = [];
   /** How the connections ended, in order. */
@@ -91,6 +92,10 @@ export class DirectTunnel implements Tunnel {
         });
       }, finish);
     });
+  }
+
+  ping(): Promise<boolean> {
+    return Promise.resolve(true);
   }
 
   /** Rejects with a LinkErrorCode. */

@@ -1,8 +1,18 @@
 /** The UDP flows of one local socket, by who talks to whom. */
+import type { LinkErrorCode } from "../../../shared/errors.ts";
 import type { LinkTarget, Tunnel, UdpFlow } from "../../../shared/link/ends.ts";
 import { FLOW_REFUSED_MS, LINK_DATAGRAM_MAX_BYTES, LINK_FLOW_IDLE_MS } from "../../../shared/limits.ts";
 
+/** Where the answers of a flow go. */
+export interface FlowHearer {
+  readonly receive: (payload: Uint8Array) => void;
+  /** The far side did not take a datagram. */
+  readonly refused?: (code: LinkErrorCode) => void;
+}
+
 interface Entry {
+  /** Why the far side refused. */
+  code?: LinkErrorCode;
   /** Undefined while datagrams are dropped because the far side refused. */
   flow: UdpFlow | undefined;
   /** When it was last used, or when it may be tried again. */
@@ -36,18 +46,21 @@ export class FlowTable {
     return this.#entries.size;
   }
 
-  /** Sends one datagram on the flow of this key, which is opened if need be: `receive` then gets its answers. */
-  send(key: string, target: LinkTarget, payload: Uint8Array, receive: (payload: Uint8Array) => void): void {
+  /** Sends one datagram on the flow of this key, which is opened if need be: `hearer` then gets its answers. */
+  send(key: string, target: LinkTarget, payload: Uint8Array, hearer: FlowHearer): void {
     // Over IPv6 a datagram can be a little larger than any link carries.
     if (this.#closed || payload.length > LINK_DATAGRAM_MAX_BYTES) return;
     const now = this.#options.now();
     let entry = this.#entries.get(key);
     if (entry !== undefined && entry.flow === undefined) {
-      if (now - entry.since < FLOW_REFUSED_MS) return;
+      if (now - entry.since < FLOW_REFUSED_MS) {
+        if (entry.code !== undefined) hearer.refused?.(entry.code);
+        return;
+      }
       this.#entries.delete(key);
       entry = undefined;
     }
-    entry ??= this.#open(key, target, receive);
+    entry ??= this.#open(key, target, hearer);
     entry.since = now;
     // To the end of the order.
     this.#entries.delete(key);
@@ -73,7 +86,7 @@ export class FlowTable {
     this.#entries.clear();
   }
 
-  #open(key: string, target: LinkTarget, receive: (payload: Uint8Array) => void): Entry {
+  #open(key: string, target: LinkTarget, hearer: FlowHearer): Entry {
     if (this.#entries.size >= this.#options.max) {
       const [oldest, entry] = this.#entries.entries().next().value!;
       this.#entries.delete(oldest);
@@ -84,13 +97,15 @@ export class FlowTable {
     const flow = this.#options.tunnel.openFlow(target, (payload) => {
       if (this.#entries.get(key) !== entry) return;
       entry.since = this.#options.now();
-      receive(payload);
+      hearer.receive(payload);
     }, (code) => {
       over = true;
       entry.flow = undefined;
       if (this.#entries.get(key) !== entry) return;
-      if (code === undefined) this.#entries.delete(key);
-      else entry.since = this.#options.now();
+      if (code === undefined) return void this.#entries.delete(key);
+      entry.since = this.#options.now();
+      entry.code = code;
+      hearer.refused?.(code);
     });
     if (!over) entry.flow = flow;
     return entry;

@@ -1,0 +1,36 @@
+/** What the process in the namespace is told, by its environment. */
+import { formatAddressBytes, type TunIps, tunIps } from "../addresses.ts";
+import { parseIp } from "../../reach/ip.ts";
+
+/** The variable in which it stands. */
+export const INSIDE_VARIABLE = "SPANWAY_INSIDE";
+
+export interface InsidePlan {
+  /** Absolute path of the C library. */
+  readonly libc: string;
+  /** The socket on which it hands over what it has opened. */
+  readonly socket: number;
+  readonly own: string;
+  readonly share: string;
+  /** Every address leads to the device, not only the share's. */
+  readonly internet: boolean;
+  /** Besides the share's, the address at which names are looked up. */
+  readonly resolver: string;
+  /** Files that stand in the place of others: [path of ours, path of theirs]. */
+  readonly files: readonly (readonly [string, string])[];
+  /** What to run then, and its environment. */
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string | null>>;
+}
+
+/** The addresses in the namespace. */
+export function insideIps({ own, share }: Pick<InsidePlan, "own" | "share">): TunIps {
+  return tunIps(parseIp(own)!, parseIp(share)!);
+}
+
+/** The addresses that every namespace has: nothing else is there that could have them. */
+export const INSIDE = { own: "172.16.0.1", share: "172.16.0.2", resolver: "172.16.0.53" } as const;
+
+export function textOf(address: Uint8Array): string {
+  return formatAddressBytes(address);
+}

@@ -1,0 +1,200 @@
+/** `connect --exec` and `--shell`: a command in namespaces of its own, where the share has an address. */
+import { execFile } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { HOSTS_FILE_MAX_BYTES, INSIDE_GRACE_MS, INSIDE_START_TIMEOUT_MS } from "../../../shared/limits.ts";
+import type { InsideOptions } from "../../cli/options.ts";
+import { TunError } from "../../errors.ts";
+import { readText } from "../../home/files.ts";
+import { launched } from "../../launched.ts";
+import { formatAddressBytes } from "../addresses.ts";
+import { FdDevice } from "../device/fd_device.ts";
+import { type Libc, loadLibc } from "../device/libc.ts";
+import { receiveFds, sendFds, socketPair } from "../device/pass_fds.ts";
+import { type PingTunnel, TunFront } from "../tun_front.ts";
+import { INSIDE, INSIDE_VARIABLE, insideIps, type InsidePlan } from "./inside_plan.ts";
+import { Outside } from "./outside.ts";
+import { shellPlan } from "./shell_plan.ts";
+
+/** New user, network and mount namespaces in which we are who we are, with all rights as long as we do not give them up. */
+const UNSHARE = ["--user", "--map-current-user", "--net", "--mount", "--keep-caps", "--"];
+
+export interface InsideSurroundings {
+  readonly tunnel: PingTunnel;
+  readonly name: string;
+  /** Aborted: the command is asked to end, and then made to. */
+  readonly signal: AbortSignal;
+  /** From here on Ctrl-C is for the command. */
+  leaveInterrupts(): void;
+}
+
+/**
+ * Runs it on this terminal, until it ends.
+ * @returns its exit code; 128 and more when a signal ended it
+ * @throws {TunError} when there can be no namespace
+ */
+export async function runInside(options: InsideOptions, around: InsideSurroundings): Promise<number> {
+  const { programs, runDir, tun } = launched();
+  const unshare = programs["unshare"];
+  if (
+    !("Deno" in globalThis) || unshare === undefined || runDir === undefined || tun?.libc === undefined || !tun.deno
+  ) {
+    throw new TunError("tun-unsupported", "--exec and --shell need Linux with unshare, and Deno to run on.", {
+      hint: "Install util-linux and leave SPANWAY_RUNTIME unset, or use SOCKS or --map.",
+    });
+  }
+  await checkNamespaces(unshare);
+  const libc = loadLibc(tun.libc);
+  const { ours, theirs } = socketPair(libc);
+  const stop = new AbortController();
+  try {
+    const hosts = join(runDir, "hosts");
+    await writeFile(hosts, await hostsText(around.name), { mode: 0o644 });
+    const { command, env } = options.command.length > 0
+      ? { command: options.command, env: {} }
+      : await shellPlan(around.name, runDir);
+    const plan: InsidePlan = {
+      libc: tun.libc,
+      socket: theirs,
+      ...INSIDE,
+      internet: options.internet,
+      files: [[hosts, "/etc/hosts"]],
+      command,
+      env: { ...tun.env, SPANWAY_SHARE: around.name, ...env },
+    };
+    const child = new Deno.Command(unshare, {
+      args: [...UNSHARE, tun.deno, ...denoWords(), tun.entry],
+      stdin: "inherit",
+      stdout: "inherit",
+      stderr: "inherit",
+      env: { [INSIDE_VARIABLE]: JSON.stringify(plan) },
+    }).spawn();
+    libc.close(theirs);
+    const ended = child.status.then(({ code }) => code);
+    const opened = await Promise.race([openedInside(libc, ours), ended.then(() => undefined)]);
+    if (opened === undefined) throw cannotStart();
+    const front = await serve(libc, plan, opened, around.tunnel, stop.signal);
+    around.leaveInterrupts();
+    const end = endOnSignal(child, around.signal);
+    sendFds(libc, ours, "go", []);
+    try {
+      return await ended;
+    } finally {
+      end.cancel();
+      front.close();
+    }
+  } finally {
+    stop.abort();
+    libc.close(ours);
+  }
+}
+
+/** What the process in the namespace has opened. */
+interface Opened {
+  readonly device: number;
+  readonly listener4: number;
+  readonly listener6: number | undefined;
+}
+
+async function openedInside(libc: Libc, socket: number): Promise<Opened | undefined> {
+  const message = await receiveFds(libc, socket);
+  if (message === undefined) return undefined;
+  const { error } = JSON.parse(message.text) as { readonly error?: TunError };
+  if (error !== undefined) {
+    throw new TunError(error.code, error.message, { hint: error.hint ?? "Use SOCKS or --map instead." });
+  }
+  const [device, listener4, listener6] = message.fds;
+  return { device: device!, listener4: listener4!, listener6 };
+}
+
+function serve(
+  libc: Libc,
+  plan: InsidePlan,
+  { device, listener4, listener6 }: Opened,
+  tunnel: PingTunnel,
+  stop: AbortSignal,
+): Promise<TunFront> {
+  const ips = insideIps(plan);
+  const listen = (fd: number) => ({ host: "", port: 0, fd });
+  return TunFront.open({
+    device: new FdDevice(libc, "spanway0", device),
+    v4: { own: ips.own4, share: ips.share4, listen: listen(listener4) },
+    v6: listener6 === undefined ? undefined : { own: ips.own6, share: ips.share6, listen: listen(listener6) },
+    tunnel,
+    outside: new Outside((target) => plan.internet ? target : undefined, stop),
+  });
+}
+
+/** Whether this system lets us make namespaces. */
+function checkNamespaces(unshare: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    execFile(unshare, [...UNSHARE, "/bin/true"], { env: {}, timeout: INSIDE_START_TIMEOUT_MS }, (error) => {
+      if (error === null) resolve();
+      else {
+        reject(
+          new TunError("tun-not-permitted", "This system lets you make no namespaces, which --exec and --shell need.", {
+            hint: "An administrator can: sysctl user.max_user_namespaces=10000, and on Ubuntu " +
+              "kernel.apparmor_restrict_unprivileged_userns=0. Or use --map.",
+            cause: error,
+          }),
+        );
+      }
+    });
+  });
+}
+
+/** The command ends with us: asked first. */
+function endOnSignal(child: Deno.ChildProcess, signal: AbortSignal): { cancel(): void } {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const kill = (how: Deno.Signal) => {
+    try {
+      child.kill(how);
+    } catch {
+      // It has ended.
+    }
+  };
+  const end = () => {
+    // What interactive shells end by, and what all others do.
+    kill("SIGHUP");
+    kill("SIGTERM");
+    timer = setTimeout(() => kill("SIGKILL"), INSIDE_GRACE_MS);
+  };
+  signal.addEventListener("abort", end);
+  if (signal.aborted) end();
+  return {
+    cancel() {
+      signal.removeEventListener("abort", end);
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** This machine's file of host names, and the share's. */
+async function hostsText(name: string): Promise<string> {
+  const text = await readText("/etc/hosts", HOSTS_FILE_MAX_BYTES).catch(() => undefined) ?? "127.0.0.1 localhost\n";
+  const { share4, share6 } = insideIps(INSIDE);
+  const names = `${name}.spanway ${name}`;
+  const lines = [share4, share6].map((address) => `${formatAddressBytes(address)} ${names}\n`);
+  return `${lines.join("")}${text}`;
+}
+
+function denoWords(): string[] {
+  return [
+    "run",
+    "--quiet",
+    "--no-config",
+    "--no-lock",
+    "--no-remote",
+    "--no-prompt",
+    "--node-modules-dir=manual",
+    "--unstable-net",
+    // It becomes the person's command in a moment, which no fence is around.
+    "--allow-all",
+  ];
+}
+
+function cannotStart(): TunError {
+  return new TunError("tun-failed", "The namespace ended before its command could start.", {
+    hint: "Use SOCKS or --map instead.",
+  });
+}

@@ -1,0 +1,107 @@
+/** Gets a static IP for a share on this machine. */
+import { TunError } from "../errors.ts";
+import { parseIp } from "../reach/ip.ts";
+import { candidates, chosen, formatAddressBytes, ipOf, parseRoutes, type TunIps, tunIps } from "./addresses.ts";
+import { lockAddress } from "./device/address_lock.ts";
+import { type Libc, readProc } from "./device/libc.ts";
+import { configureLinuxDevice, deviceAddress, hasAddress6, openLinuxDevice } from "./device/linux_device.ts";
+import type { FdDevice } from "./device/fd_device.ts";
+
+/** A device that has its addresses. */
+export interface AddressedDevice {
+  readonly device: FdDevice;
+  readonly ips: TunIps;
+  /** Whether its IPv6 addresses work. */
+  readonly v6: boolean;
+  /** Gives back what was taken besides the device. Idempotent. */
+  release(): void;
+}
+
+/** Names of the devices that we make. */
+const DEVICE_NAMES = "spanway%d";
+
+/**
+ * Makes a device with an address that nothing else here uses: `wanted`, or else the remembered or the next free one.
+ * @throws {TunError}
+ */
+export async function makeDevice(
+  libc: Libc,
+  { wanted, remembered }: { readonly wanted: string | undefined; readonly remembered: string | undefined },
+): Promise<AddressedDevice> {
+  const device = openLinuxDevice(libc, DEVICE_NAMES);
+  try {
+    const { ips, release } = takeAddress(libc, wanted, remembered);
+    try {
+      const { v6 } = await configureLinuxDevice(libc, device.name, ips);
+      return { device, ips, v6, release };
+    } catch (error) {
+      release();
+      throw error;
+    }
+  } catch (error) {
+    device.close();
+    throw error;
+  }
+}
+
+/**
+ * Opens a device that an administrator has made, with the addresses that it has.
+ * @throws {TunError}
+ */
+export async function takePreparedDevice(
+  libc: Libc,
+  names: readonly string[],
+  { wanted, remembered }: { readonly wanted: string | undefined; readonly remembered: string | undefined },
+): Promise<AddressedDevice> {
+  const prepared = names.flatMap((name) => {
+    const ips = deviceIps(libc, name);
+    return ips === undefined ? [] : [{ name, ips, ip: formatAddressBytes(ips.share4) }];
+  }).filter(({ ip }) => wanted === undefined || ip === wanted);
+  // The one that the share had before comes first.
+  prepared.sort((a, b) => Number(b.ip === remembered) - Number(a.ip === remembered));
+  let failure: unknown;
+  for (const { name, ips } of prepared) {
+    try {
+      const device = openLinuxDevice(libc, name);
+      const v6 = await hasAddress6(libc, name, ips.own6);
+      return { device, ips, v6, release: () => {} };
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure ?? new TunError(
+    "tun-address-taken",
+    wanted === undefined ? "No prepared device has its addresses." : `No prepared device has the address ${wanted}.`,
+    { hint: "Let an administrator make one: sudo spanway setup-tun." },
+  );
+}
+
+/** Both addresses of a device; undefined while it has none. */
+function deviceIps(libc: Libc, name: string): TunIps | undefined {
+  const own = deviceAddress(libc, name, "own");
+  const share = deviceAddress(libc, name, "share");
+  return own === undefined || share === undefined ? undefined : tunIps(ipOf(own), ipOf(share));
+}
+
+function takeAddress(
+  libc: Libc,
+  wanted: string | undefined,
+  remembered: string | undefined,
+): { readonly ips: TunIps; readonly release: () => void } {
+  const used = parseRoutes(readProc(libc, "/proc/net/route") ?? "");
+  if (wanted !== undefined) {
+    const ips = chosen(used, parseIp(wanted)!);
+    const release = ips && lockAddress(libc, wanted);
+    if (ips !== undefined && release !== undefined) return { ips, release };
+    throw new TunError("tun-address-taken", `The address ${wanted} is in use on this machine or its networks.`, {
+      hint: "Give another one to --ip, or leave it out.",
+    });
+  }
+  for (const ips of candidates(used, remembered)) {
+    const release = lockAddress(libc, formatAddressBytes(ips.share4));
+    if (release !== undefined) return { ips, release };
+  }
+  throw new TunError("tun-address-taken", "Every address that spanway uses is taken on this machine.", {
+    hint: "Give one of your own to --ip.",
+  });
+}
