@@ -81,7 +81,7 @@ export function permissionFlags(argv, at) {
   }
   // The names of this machine, and its resolvers, hold in a namespace too.
   if (line.flags.has("--exec") || line.flags.has("--shell")) {
-    read.push("/etc/hosts", "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf");
+    read.push("/etc/hosts", "/etc/resolv.conf");
   }
   run.push(...at.programs);
   // With it everything is possible that the user may do; what it keeps off is other libraries.

@@ -18,7 +18,7 @@ const PROGRAMS = {
   serve: ["ssh-keygen"],
   login: ["ssh"],
   prepare: [],
-  device: ["sh", "setsid", "resolvectl"],
+  device: ["sh", "resolvectl"],
   inside: ["unshare"],
   setup: ["id"],
 };

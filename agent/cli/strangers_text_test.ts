@@ -74,6 +74,8 @@ function connects(output: Output): void {
     ip: EVIL,
     ip6: EVIL,
     device: EVIL,
+    hostname: EVIL,
+    hint: EVIL,
     forwards,
   });
   for (const event of PATH_EVENTS) report.event(event);

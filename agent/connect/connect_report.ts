@@ -22,6 +22,9 @@ export interface ConnectReady {
   readonly ip6: string | undefined;
   /** The network device behind the address, where this connection carries it. */
   readonly device: string | undefined;
+  /** By which this machine knows the address, and how it can come to. */
+  readonly hostname: string | undefined;
+  readonly hint: string | undefined;
   readonly forwards: readonly { readonly local: string; readonly target: string }[];
 }
 
@@ -62,6 +65,7 @@ export class ConnectReport {
       ip: ready.ip ?? null,
       ip6: ready.ip6 ?? null,
       device: ready.device ?? null,
+      hostname: ready.hostname ?? null,
       path: "relay",
       transport: path?.transport ?? null,
       edge: path?.edge.id ?? null,
@@ -76,6 +80,7 @@ export class ConnectReport {
     if (ready.socks !== undefined) pairs.push(["SOCKS address", ready.socks, output.colors.cyan]);
     if (ready.ip !== undefined) pairs.push(["Machine IP", ready.ip, output.colors.cyan]);
     if (ready.ip6 !== undefined) pairs.push(["", ready.ip6, output.colors.cyan]);
+    if (ready.hostname !== undefined) pairs.push(["Machine name", ready.hostname, output.colors.cyan]);
     for (const { local, target } of ready.forwards) pairs.push(["Forward", `${local} -> ${target}`]);
     if (path !== undefined) pairs.push(["Path", pathText(path)]);
     this.#say.line();
@@ -87,6 +92,7 @@ export class ConnectReport {
         `Compare it with what the owner sees, or connect with the whole code: ${ready.name}#FINGERPRINT`,
       );
     }
+    if (ready.hint !== undefined) this.#say.note(ready.hint);
     this.#say.note("Encrypted from end to end. Ctrl-C ends the connection.");
     if (!output.quiet) this.#say.line();
   }

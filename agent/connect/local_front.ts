@@ -13,7 +13,7 @@ import { linkTarget } from "./link_target.ts";
 import { openPortMap, type PortMap, type PortMapChange, type Protocol } from "./map/port_map.ts";
 import { socksCredentials } from "./socks/socks_auth.ts";
 import { serveSocks, type SocksServer } from "./socks/socks_server.ts";
-import { openStaticIp, type StaticIp } from "../tun/static_ip.ts";
+import { type NamedIp, openNamedIp } from "../tun/named_ip.ts";
 import type { PingTunnel } from "../tun/tun_front.ts";
 import { Repeats } from "./repeats.ts";
 import { carryStdio } from "./stdio.ts";
@@ -26,7 +26,7 @@ export interface LocalFront {
   /** Where the share's ports appear once `update` has told them. */
   readonly map: { readonly ip: string; update(ports: PortList): void } | undefined;
   /** Where the share itself is. */
-  readonly address: StaticIp | undefined;
+  readonly address: NamedIp | undefined;
   /** How the connection over standard input and output ended, once its reader has everything. Never rejects. */
   readonly stdio: Promise<StreamEnd> | undefined;
   /** Stops listening. Connections are the tunnel's. Idempotent. */
@@ -35,7 +35,7 @@ export interface LocalFront {
 
 export type FrontOptions = Pick<
   ConnectOptions,
-  "relay" | "share" | "socks" | "socksAuth" | "forwards" | "stdio" | "map" | "tun" | "ip"
+  "relay" | "share" | "socks" | "socksAuth" | "forwards" | "stdio" | "map" | "tun" | "ip" | "hosts"
 >;
 
 export interface FrontHooks {
@@ -103,19 +103,20 @@ export async function startLocalFront(
 
 /** The share's own address. Where there can be none, its ports are mirrored: who asked for it is told why. */
 async function openAddress(
-  { relay, share: { name }, tun, ip }: FrontOptions,
+  { relay, share: { name }, tun, ip, hosts }: FrontOptions,
   tunnel: PingTunnel,
   { output, fingerprint, addressesDir, quiet = tunnel }: FrontHooks,
-): Promise<StaticIp | undefined> {
+): Promise<NamedIp | undefined> {
   if (tun === "none") return undefined;
   const surroundings = launchedTun();
   if (tun === "best" && surroundings === undefined) return undefined;
   try {
-    return await openStaticIp({
+    return await openNamedIp({
       tunnel: quiet,
       key: { relay: relay.origin, name, fingerprint },
       dir: addressesDir,
       wanted: ip,
+      hosts,
       surroundings,
       carriedOn(ours) {
         if (ours instanceof TunError) output.warn(ours.message, ours.hint);
@@ -123,7 +124,7 @@ async function openAddress(
       },
     });
   } catch (error) {
-    if (!(error instanceof TunError) || ip !== undefined) throw error;
+    if (!(error instanceof TunError) || ip !== undefined || hosts) throw error;
     output.warn(`${error.message} The ports are mirrored instead.`, error.hint);
     return undefined;
   }

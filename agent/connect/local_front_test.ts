@@ -13,7 +13,15 @@ const loopback = "127.0.0.1";
 function options(given: Partial<FrontOptions> = {}): FrontOptions {
   const share = { name: "my-demo", fingerprint: undefined };
   const nothing = { socks: undefined, socksAuth: undefined, forwards: [], stdio: undefined, map: false } as const;
-  return { relay: new URL("http://relay.test/"), share, ...nothing, tun: "none", ip: undefined, ...given };
+  return {
+    relay: new URL("http://relay.test/"),
+    share,
+    ...nothing,
+    tun: "none",
+    ip: undefined,
+    hosts: false,
+    ...given,
+  };
 }
 
 function told() {

@@ -55,8 +55,8 @@ export async function runConnect(options: ConnectOptions, context: CommandContex
     });
     if (front.map !== undefined) controller.watchPorts();
     const { socks, forwards, map, address } = front;
-    const { ip, ip6, device } = address ?? { ip: map?.ip, ip6: undefined, device: undefined };
-    report.ready({ name, fingerprint, firstUse, socks, ip, ip6, device, forwards });
+    const where = address ?? { ip: map?.ip, ip6: undefined, device: undefined, hostname: undefined, hint: undefined };
+    report.ready({ ...where, name, fingerprint, firstUse, socks, forwards });
     const running = controller.run(stop);
     if (inside !== undefined) {
       const ending = new AbortController();

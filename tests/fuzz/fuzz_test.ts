@@ -1,5 +1,6 @@
 /** Every decoder that strangers' bytes reach. See fuzz.ts for how long, and how to repeat what it finds. */
 import { agent } from "./agent.ts";
+import { dns } from "./dns.ts";
 import { fuzzTests } from "./fuzz.ts";
 import { h3 } from "./h3.ts";
 import { handshake } from "./handshake.ts";
@@ -27,5 +28,6 @@ fuzzTests([
   ...reach,
   ...socks,
   ...ssh,
+  ...dns,
   ...worker,
 ]);

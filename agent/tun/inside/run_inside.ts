@@ -2,7 +2,12 @@
 import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { HOSTS_FILE_MAX_BYTES, INSIDE_GRACE_MS, INSIDE_START_TIMEOUT_MS } from "../../../shared/limits.ts";
+import {
+  HOSTS_FILE_MAX_BYTES,
+  INSIDE_GRACE_MS,
+  INSIDE_START_TIMEOUT_MS,
+  RESOLV_CONF_MAX_BYTES,
+} from "../../../shared/limits.ts";
 import type { InsideOptions } from "../../cli/options.ts";
 import { TunError } from "../../errors.ts";
 import { readText } from "../../home/files.ts";
@@ -12,10 +17,14 @@ import { FdDevice } from "../device/fd_device.ts";
 import { type Libc, loadLibc } from "../device/libc.ts";
 import { receiveFds, sendFds, socketPair } from "../device/pass_fds.ts";
 import { type PingTunnel, TunFront } from "../tun_front.ts";
+import { type DnsServer, serveDns } from "../names/dns_server.ts";
+import { dnsForwarder } from "../names/forwarder.ts";
 import { INSIDE, INSIDE_VARIABLE, insideIps, type InsidePlan } from "./inside_plan.ts";
 import { Outside } from "./outside.ts";
 import { shellPlan } from "./shell_plan.ts";
 
+/** Where names are looked up. */
+const DNS_PORT = 53;
 /** New user, network and mount namespaces in which we are who we are, with all rights as long as we do not give them up. */
 const UNSHARE = ["--user", "--map-current-user", "--net", "--mount", "--keep-caps", "--"];
 
@@ -47,9 +56,14 @@ export async function runInside(options: InsideOptions, around: InsideSurroundin
   const libc = loadLibc(tun.libc);
   const { ours, theirs } = socketPair(libc);
   const stop = new AbortController();
+  const opened: { close(): void }[] = [];
   try {
+    const resolver = await insideResolver(around.name, options.internet);
+    opened.push(resolver);
     const hosts = join(runDir, "hosts");
-    await writeFile(hosts, await hostsText(around.name), { mode: 0o644 });
+    const resolvConf = join(runDir, "resolv.conf");
+    await writeFile(hosts, await hostsText(around.name));
+    await writeFile(resolvConf, `nameserver ${INSIDE.resolver}\noptions edns0\n`);
     const { command, env } = options.command.length > 0
       ? { command: options.command, env: {} }
       : await shellPlan(around.name, runDir);
@@ -58,7 +72,7 @@ export async function runInside(options: InsideOptions, around: InsideSurroundin
       socket: theirs,
       ...INSIDE,
       internet: options.internet,
-      files: [[hosts, "/etc/hosts"]],
+      files: [[hosts, "/etc/hosts"], [resolvConf, "/etc/resolv.conf"]],
       command,
       env: { ...tun.env, SPANWAY_SHARE: around.name, ...env },
     };
@@ -71,9 +85,14 @@ export async function runInside(options: InsideOptions, around: InsideSurroundin
     }).spawn();
     libc.close(theirs);
     const ended = child.status.then(({ code }) => code);
-    const opened = await Promise.race([openedInside(libc, ours), ended.then(() => undefined)]);
-    if (opened === undefined) throw cannotStart();
-    const front = await serve(libc, plan, opened, around.tunnel, stop.signal);
+    const inside = await Promise.race([openedInside(libc, ours), ended.then(() => undefined)]);
+    if (inside === undefined) throw cannotStart();
+    const outside = new Outside((target) => {
+      if (target.host === INSIDE.resolver) return target.port === DNS_PORT ? resolver.address : undefined;
+      return options.internet ? target : undefined;
+    }, stop.signal);
+    const front = await serve(libc, plan, inside, around.tunnel, outside);
+    opened.push(front);
     around.leaveInterrupts();
     const end = endOnSignal(child, around.signal);
     sendFds(libc, ours, "go", []);
@@ -81,10 +100,10 @@ export async function runInside(options: InsideOptions, around: InsideSurroundin
       return await ended;
     } finally {
       end.cancel();
-      front.close();
     }
   } finally {
     stop.abort();
+    for (const each of opened) each.close();
     libc.close(ours);
   }
 }
@@ -112,7 +131,7 @@ function serve(
   plan: InsidePlan,
   { device, listener4, listener6 }: Opened,
   tunnel: PingTunnel,
-  stop: AbortSignal,
+  outside: Outside,
 ): Promise<TunFront> {
   const ips = insideIps(plan);
   const listen = (fd: number) => ({ host: "", port: 0, fd });
@@ -121,25 +140,42 @@ function serve(
     v4: { own: ips.own4, share: ips.share4, listen: listen(listener4) },
     v6: listener6 === undefined ? undefined : { own: ips.own6, share: ips.share6, listen: listen(listener6) },
     tunnel,
-    outside: new Outside((target) => plan.internet ? target : undefined, stop),
+    outside,
   });
+}
+
+/** Answers questions for the share's name, and, where everything can be reached, hands on all others. */
+async function insideResolver(name: string, internet: boolean): Promise<DnsServer> {
+  const { share4, share6 } = insideIps(INSIDE);
+  const text = internet ? await readText("/etc/resolv.conf", RESOLV_CONF_MAX_BYTES).catch(() => undefined) : undefined;
+  const forward = text === undefined ? undefined : dnsForwarder(text);
+  return await serveDns({ host: "127.0.0.1", port: 0 }, { name, v4: share4, v6: share6 }, forward);
 }
 
 /** Whether this system lets us make namespaces. */
 function checkNamespaces(unshare: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    execFile(unshare, [...UNSHARE, "/bin/true"], { env: {}, timeout: INSIDE_START_TIMEOUT_MS }, (error) => {
-      if (error === null) resolve();
-      else {
-        reject(
-          new TunError("tun-not-permitted", "This system lets you make no namespaces, which --exec and --shell need.", {
-            hint: "An administrator can: sysctl user.max_user_namespaces=10000, and on Ubuntu " +
-              "kernel.apparmor_restrict_unprivileged_userns=0. Or use --map.",
-            cause: error,
-          }),
-        );
-      }
-    });
+    execFile(
+      unshare,
+      [...UNSHARE, "/bin/true"],
+      { env: {}, timeout: INSIDE_START_TIMEOUT_MS },
+      (error) => {
+        if (error === null) resolve();
+        else {
+          reject(
+            new TunError(
+              "tun-not-permitted",
+              "This system lets you make no namespaces, which --exec and --shell need.",
+              {
+                hint: "An administrator can: sysctl user.max_user_namespaces=10000, and on Ubuntu " +
+                  "kernel.apparmor_restrict_unprivileged_userns=0. Or use --map.",
+                cause: error,
+              },
+            ),
+          );
+        }
+      },
+    );
   });
 }
 
