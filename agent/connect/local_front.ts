@@ -120,7 +120,11 @@ async function openAddress(
       surroundings,
       carriedOn(ours) {
         if (ours instanceof TunError) output.warn(ours.message, ours.hint);
-        else output.note(`${ours.ip} is carried by this connection from now on.`);
+        else {
+          const { ip, ip6, device } = ours;
+          output.event("address", { ip, ip6: ip6 ?? null, device: device ?? null });
+          output.note(`${ip} is carried by this connection from now on.`);
+        }
       },
     });
   } catch (error) {

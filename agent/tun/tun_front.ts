@@ -147,7 +147,9 @@ export class TunFront {
     });
     clearTimeout(waiting);
     this.#held.delete(call);
-    if (!opened) this.#core.answer(call, end.code ?? "reset");
+    if (!opened) return this.#core.answer(call, end.code ?? "reset");
+    // Where the kernel has not connected it, no socket will tell.
+    if (!call.accepted) this.#core.ended(call);
   }
 
   #accepted(socket: Socket, from: string): void {

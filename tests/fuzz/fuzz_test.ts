@@ -12,6 +12,7 @@ import { reach } from "./reach.ts";
 import { socks } from "./socks.ts";
 import { ssh } from "./ssh.ts";
 import { ticket } from "./ticket.ts";
+import { tun } from "./tun.ts";
 import { wire } from "./wire.ts";
 import { worker } from "./worker.ts";
 
@@ -29,5 +30,6 @@ fuzzTests([
   ...socks,
   ...ssh,
   ...dns,
+  ...tun,
   ...worker,
 ]);

@@ -3,6 +3,8 @@ import process from "node:process";
 import { type RunningShare, type SpanwayEvent, SpanwayProcess, type StartOptions } from "./spanway.ts";
 
 export interface ConnectOptions extends StartOptions {
+  /** Let it choose whether the share gets an address. */
+  readonly best?: boolean;
   readonly relay: { readonly url: string };
   /** Words behind `connect SHARE`, such as `-L`, `0:5432`. SOCKS listens at any free port unless they say otherwise. */
   readonly args?: readonly string[];
@@ -26,7 +28,9 @@ export function spawnConnect(share: string, options: ConnectOptions): SpanwayPro
   const runtime = process.env.SPANWAY_TEST_RUNTIME;
   const env = { ...(runtime === undefined ? {} : { SPANWAY_RUNTIME: runtime }), ...options.env };
   // An address only for the tests that are about it.
-  const tun = args.some((word) => /^--(tun|no-tun|ip|hosts|exec|shell|ssh)$/.test(word)) ? [] : ["--no-tun"];
+  const tun = options.best || args.some((word) => /^--(tun|no-tun|ip|hosts|exec|shell|ssh)$/.test(word))
+    ? []
+    : ["--no-tun"];
   return new SpanwayProcess(["connect", share, "--relay", relay.url, ...socks, ...tun, ...args], { ...options, env });
 }
 

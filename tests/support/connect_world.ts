@@ -27,6 +27,10 @@ export function connectWorld(parts: { readonly shareArgs?: readonly string[] } =
 }
 
 /** Starts a share of this machine's ports, without HTTP. */
-export function startTcpShare(relay: { readonly url: string }, args: readonly string[] = []): Promise<RunningShare> {
-  return startShare("127.0.0.1:9", { relay, args: ["--disable-http", ...args] });
+export function startTcpShare(
+  relay: { readonly url: string },
+  args: readonly string[] = [],
+  via: readonly string[] = [],
+): Promise<RunningShare> {
+  return startShare("127.0.0.1:9", { relay, via, args: ["--disable-http", ...args] });
 }

@@ -29,7 +29,8 @@ export class DnsServer implements Disposable {
     this.#stop = stop;
   }
 
-  static async start(): Promise<DnsServer> {
+  /** Starts it, behind the words `via` (such as `ip netns exec NAME`) where given. */
+  static async start(via: readonly string[] = []): Promise<DnsServer> {
     const port = await freePort();
     const texts = Array.from({ length: DNS.largeBytes / 250 }, (_, i) => `"${String(i % 10).repeat(250)}"`);
     const args = [
@@ -46,7 +47,8 @@ export class DnsServer implements Disposable {
       `--txt-record=${DNS.large},${texts.join(",")}`,
       ...(process.getuid?.() === 0 ? ["--user=root"] : []),
     ];
-    const child = spawn("dnsmasq", args, {
+    const [program = "", ...words] = [...via, "dnsmasq", ...args];
+    const child = spawn(program, words, {
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
     });

@@ -34,7 +34,8 @@ export class Postgres implements AsyncDisposable {
     this.#stop = stop;
   }
 
-  static async start(): Promise<Postgres> {
+  /** Starts it, behind the words `via` (such as `ip netns exec NAME`) where given. */
+  static async start(via: readonly string[] = []): Promise<Postgres> {
     const bin = programs()!;
     const dir = mkdtempSync(join(tmpdir(), "spanway-pg-"));
     chmodSync(dir, 0o777);
@@ -45,7 +46,7 @@ export class Postgres implements AsyncDisposable {
     execFileSync(init, initWords, { stdio: "ignore", cwd: dir });
     const port = await freePort();
     const settings = [`port=${port}`, "listen_addresses=127.0.0.1", `unix_socket_directories=${dir}`, "fsync=off"];
-    const words = [...as, join(bin, "postgres"), "-D", data, ...settings.flatMap((setting) => ["-c", setting])];
+    const words = [...via, ...as, join(bin, "postgres"), "-D", data, ...settings.flatMap((setting) => ["-c", setting])];
     const child = spawn(words[0]!, words.slice(1), { stdio: "ignore", cwd: dir });
     const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     const server = new Postgres(port, dir, async () => {
@@ -55,7 +56,8 @@ export class Postgres implements AsyncDisposable {
     });
     try {
       await eventually("PostgreSQL", () => {
-        execFileSync(join(bin, "pg_isready"), ["-h", "127.0.0.1", "-p", String(port)], { stdio: "ignore" });
+        const [ready = "", ...readyWords] = [...via, join(bin, "pg_isready"), "-h", "127.0.0.1", "-p", String(port)];
+        execFileSync(ready, readyWords, { stdio: "ignore" });
         return true;
       });
       return server;
@@ -71,8 +73,12 @@ export class Postgres implements AsyncDisposable {
   }
 }
 
-/** Words and environment for a client program at a port of this machine. */
-export function clientOf(port: number, database = "postgres"): { words: string[]; env: NodeJS.ProcessEnv } {
-  const words = ["-h", "127.0.0.1", "-p", String(port), "-U", "tester", "-d", database];
+/** Words and environment for a client program at a port of this machine, or of another address. */
+export function clientOf(
+  port: number,
+  database = "postgres",
+  host = "127.0.0.1",
+): { words: string[]; env: NodeJS.ProcessEnv } {
+  const words = ["-h", host, "-p", String(port), "-U", "tester", "-d", database];
   return { words, env: { ...process.env, PGSSLMODE: "disable", PGCONNECT_TIMEOUT: "20" } };
 }

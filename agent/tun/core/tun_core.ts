@@ -218,6 +218,8 @@ export class TunCore {
     const call = this.#calls.byPort(port);
     const tried = call === undefined ? this.#trials.get(port) : undefined;
     if (tried !== undefined && packet.version === versionOf(port)) {
+      // A firewall that refuses does so with a reset of its own.
+      if (!(tcpFlags(packet) & TCP_FLAG.SYN)) return;
       this.#trials.delete(port);
       this.#write(tcpPacket(trialEnds(addresses, port), TCP_FLAG.RST, 1, 0));
       return tried();

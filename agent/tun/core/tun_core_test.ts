@@ -294,6 +294,32 @@ Deno.test("what is malformed, a fragment or of another protocol is counted and d
   assert.deepEqual([bench.calls, bench.datagrams], [[], []]);
 });
 
+forBoth(
+  "whether connections reach our listener is tried with one that is reset as soon as it is answered",
+  async (family) => {
+    const bench = new CoreBench();
+    let passed = false;
+    void bench.core.trial(family).then(() => passed = true);
+    const syn = bench.one();
+    const listener = bench.listener(family, syn.fromPort);
+    assertSays(syn, { ...listener.ends, flags: SYN });
+    // From a firewall, and from the other family's listener.
+    listener.send(RST | ACK, { acknowledged: syn.sequence + 1 });
+    const other = bench.listener(family === 4 ? 6 : 4, syn.fromPort);
+    other.send(SYN | ACK, { acknowledged: 1 });
+    assertSays(bench.one(), { ...other.ends, flags: RST });
+    await Promise.resolve();
+    assert.equal(passed, false);
+    listener.send(SYN | ACK, { sequence: 77, acknowledged: syn.sequence + 1 });
+    assertSays(bench.one(), { ...listener.ends, flags: RST, sequence: syn.sequence + 1 });
+    await Promise.resolve();
+    assert.equal(passed, true);
+    assert.equal(bench.core.accepted(syn.fromPort), undefined);
+    listener.send(SYN | ACK, { acknowledged: 5 });
+    assertSays(bench.one(), { ...listener.ends, flags: RST, sequence: 5 });
+  },
+);
+
 // --- Bounds ---
 
 Deno.test("of many that wait the first makes room, is told, and may ask again", () => {

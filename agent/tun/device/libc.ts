@@ -38,7 +38,7 @@ const SYMBOLS = {
   prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32" },
   capset: { parameters: ["buffer", "buffer"], result: "i32" },
   signal: { parameters: ["i32", "usize"], result: "usize" },
-  execvpe: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
+  execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
   if_nametoindex: { parameters: ["buffer"], result: "u32" },
   // Addresses as numbers: Deno's own pointers need the right to load every library.
   __errno_location: { parameters: [], result: "usize" },

@@ -89,10 +89,22 @@ function become(libc: Libc, { command, env }: InsidePlan): number {
   libc.signal(SIGPIPE, SIG_DFL);
   const words = cStrings(libc, command);
   const environment = cStrings(libc, variables);
-  libc.execvpe(cString(command[0]!), words.list, environment.list);
-  const code = errno(libc);
-  const missing = code === ERRNO.ENOENT;
+  const places = placesOf(command[0]!, process.env.PATH ?? "/usr/local/bin:/usr/bin:/bin");
+  for (const place of places) libc.execve(cString(place), words.list, environment.list);
+  const missing = places.length === 0;
   process.stderr.write(`spanway: ${command[0]}: ${missing ? "there is no such command" : "it cannot be started"}\n`);
   // As shells have it.
   return missing ? 127 : 126;
+}
+
+/** The files that a command may be, in the order of the directories. */
+function placesOf(command: string, path: string): string[] {
+  const places = command.includes("/") ? [command] : path.split(":").map((dir) => `${dir || "."}/${command}`);
+  return places.filter((place) => {
+    try {
+      return Deno.statSync(place).isFile;
+    } catch {
+      return false;
+    }
+  });
 }
