@@ -12,6 +12,8 @@ import type { InsideOptions } from "../../cli/options.ts";
 import { TunError } from "../../errors.ts";
 import { readText } from "../../home/files.ts";
 import { launched } from "../../launched.ts";
+import { addressKind } from "../../reach/address_kind.ts";
+import { parseIp } from "../../reach/ip.ts";
 import { formatAddressBytes } from "../addresses.ts";
 import { FdDevice } from "../device/fd_device.ts";
 import { type Libc, loadLibc } from "../device/libc.ts";
@@ -89,7 +91,7 @@ export async function runInside(options: InsideOptions, around: InsideSurroundin
     if (inside === undefined) throw cannotStart();
     const outside = new Outside((target) => {
       if (target.host === INSIDE.resolver) return target.port === DNS_PORT ? resolver.address : undefined;
-      return options.internet ? target : undefined;
+      return options.internet && isOrdinary(target.host) ? target : undefined;
     }, stop.signal);
     const front = await serve(libc, plan, inside, around.tunnel, outside);
     opened.push(front);
@@ -142,6 +144,12 @@ function serve(
     tunnel,
     outside,
   });
+}
+
+/** Neither this machine's own loopback addresses nor others that lead somewhere special, such as a cloud's metadata. */
+function isOrdinary(host: string): boolean {
+  const ip = parseIp(host);
+  return ip !== undefined && addressKind(ip) === "ordinary";
 }
 
 /** Answers questions for the share's name, and, where everything can be reached, hands on all others. */
