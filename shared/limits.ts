@@ -472,6 +472,8 @@ export const PORT_MAP_PACE_MS = 1000;
 export const TUN_CALLS_MAX = 16_384;
 /** Those of them whose far side has not answered yet: a flood of SYNs costs 100 bytes each. */
 export const TUN_HELD_MAX = 2048;
+/** Those of them that the far side is asked for at once: half of a link's connections, so that a flood leaves room. */
+export const TUN_ASKED_MAX = 512;
 /** The kernel must have accepted a connection by then whose far side has answered. */
 export const TUN_ACCEPT_TIMEOUT_MS = 10 * SECOND;
 /** Packets of a connection that is over are passed on for so long: TIME-WAIT of Linux. */

@@ -86,6 +86,8 @@ export function permissionFlags(argv, at) {
   run.push(...at.programs);
   // With it everything is possible that the user may do; what it keeps off is other libraries.
   if (at.libc !== undefined) flags.push(`--allow-ffi=${at.libc}`);
+  // macOS has no file in which the networks of the machine stand.
+  if (at.libc !== undefined && process.platform === "darwin") flags.push("--allow-sys=networkInterfaces");
   file("--ssh-password-file");
 
   switch (command) {

@@ -18,7 +18,7 @@ const PROGRAMS = {
   serve: ["ssh-keygen"],
   login: ["ssh"],
   prepare: [],
-  device: ["sh", "resolvectl"],
+  device: process.platform === "darwin" ? ["sh", "ifconfig"] : ["sh", "resolvectl"],
   inside: ["unshare"],
   setup: ["id"],
 };

@@ -6,7 +6,7 @@ import type { PortList } from "../../shared/link/link_control.ts";
 import type { ConnectOptions, Forward } from "../cli/options.ts";
 import type { Output } from "../cli/output.ts";
 import { ListenError, TunError } from "../errors.ts";
-import { launchedTun } from "../launched.ts";
+import { launched, launchedTun } from "../launched.ts";
 import { formatAddress } from "../net/address.ts";
 import { forward } from "./forward.ts";
 import { linkTarget } from "./link_target.ts";
@@ -118,6 +118,11 @@ async function openAddress(
       wanted: ip,
       hosts,
       surroundings,
+      ifconfig: surroundings && launched().programs["ifconfig"],
+      lost(error) {
+        output.event("address", { ip: null, ip6: null, device: null });
+        output.warn(error.message, error.hint);
+      },
       carriedOn(ours) {
         if (ours instanceof TunError) output.warn(ours.message, ours.hint);
         else {

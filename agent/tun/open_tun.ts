@@ -1,20 +1,44 @@
 /** Gets a static IP for a share on this machine. */
+import { networkInterfaces } from "node:os";
+import process from "node:process";
+import type { TunSurroundings } from "../bin/surroundings.js";
 import { TunError } from "../errors.ts";
-import { parseIp } from "../reach/ip.ts";
+import { network, parseIp } from "../reach/ip.ts";
 import { candidates, chosen, formatAddressBytes, ipOf, parseRoutes, type TunIps, tunIps } from "./addresses.ts";
 import { lockAddress } from "./device/address_lock.ts";
-import { type Libc, readProc } from "./device/libc.ts";
+import { type Libc, loadLibc, readProc } from "./device/libc.ts";
 import { configureLinuxDevice, deviceAddress, hasAddress6, openLinuxDevice } from "./device/linux_device.ts";
 import type { FdDevice } from "./device/fd_device.ts";
+import type { TunDevice } from "./device/tun_device.ts";
 
 /** A device that has its addresses. */
-export interface AddressedDevice {
-  readonly device: FdDevice;
+export interface AddressedDevice<Device extends TunDevice = TunDevice> {
+  readonly device: Device;
   readonly ips: TunIps;
   /** Whether its IPv6 addresses work. */
   readonly v6: boolean;
   /** Gives back what was taken besides the device. Idempotent. */
   release(): void;
+}
+
+/** Which address a share shall have, and which it had before. */
+export interface AddressWish {
+  readonly wanted: string | undefined;
+  readonly remembered: string | undefined;
+}
+
+/**
+ * Opens a device for a share by the means that this system has.
+ * @throws {TunError}
+ */
+export async function openAddressed(
+  { libc, ifconfig, mayMakeDevices, preparedDevices }: TunSurroundings & { readonly ifconfig: string | undefined },
+  wish: AddressWish,
+): Promise<AddressedDevice> {
+  if (process.platform === "darwin") return await makeUtun(libc!, ifconfig, wish);
+  const loaded = loadLibc(libc!);
+  if (mayMakeDevices || preparedDevices.length === 0) return await makeDevice(loaded, wish);
+  return await takePreparedDevice(loaded, preparedDevices, wish);
 }
 
 /** Names of the devices that we make. */
@@ -26,8 +50,8 @@ const DEVICE_NAMES = "spanway%d";
  */
 export async function makeDevice(
   libc: Libc,
-  { wanted, remembered }: { readonly wanted: string | undefined; readonly remembered: string | undefined },
-): Promise<AddressedDevice> {
+  { wanted, remembered }: AddressWish,
+): Promise<AddressedDevice<FdDevice>> {
   const device = openLinuxDevice(libc, DEVICE_NAMES);
   try {
     const { ips, release } = takeAddress(libc, wanted, remembered);
@@ -51,8 +75,8 @@ export async function makeDevice(
 export async function takePreparedDevice(
   libc: Libc,
   names: readonly string[],
-  { wanted, remembered }: { readonly wanted: string | undefined; readonly remembered: string | undefined },
-): Promise<AddressedDevice> {
+  { wanted, remembered }: AddressWish,
+): Promise<AddressedDevice<FdDevice>> {
   const prepared = names.flatMap((name) => {
     const ips = deviceIps(libc, name);
     return ips === undefined ? [] : [{ name, ips, ip: formatAddressBytes(ips.share4) }];
@@ -76,6 +100,22 @@ export async function takePreparedDevice(
   );
 }
 
+/** Never tried on the machine: see device/darwin_device.ts. */
+async function makeUtun(library: string, ifconfig: string | undefined, wish: AddressWish): Promise<AddressedDevice> {
+  if (ifconfig === undefined) {
+    throw new TunError("tun-unsupported", "There is no ifconfig on this machine.", { hint: "Use --map instead." });
+  }
+  const { makeDarwinDevice } = await import("./device/darwin_device.ts");
+  const used = Object.values(networkInterfaces()).flatMap((addresses = []) =>
+    addresses.flatMap(({ cidr, family }) => family === "IPv4" && cidr !== null ? [network(cidr)] : [])
+  );
+  const [ips] = wish.wanted === undefined
+    ? candidates(used, wish.remembered)
+    : [chosen(used, parseIp(wish.wanted)!)].filter((found) => found !== undefined);
+  if (ips === undefined) throw taken(wish.wanted);
+  return { device: await makeDarwinDevice(library, ifconfig, ips), ips, v6: true, release: () => {} };
+}
+
 /** Both addresses of a device; undefined while it has none. */
 function deviceIps(libc: Libc, name: string): TunIps | undefined {
   const own = deviceAddress(libc, name, "own");
@@ -93,15 +133,22 @@ function takeAddress(
     const ips = chosen(used, parseIp(wanted)!);
     const release = ips && lockAddress(libc, wanted);
     if (ips !== undefined && release !== undefined) return { ips, release };
-    throw new TunError("tun-address-taken", `The address ${wanted} is in use on this machine or its networks.`, {
-      hint: "Give another one to --ip, or leave it out.",
-    });
+    throw taken(wanted);
   }
   for (const ips of candidates(used, remembered)) {
     const release = lockAddress(libc, formatAddressBytes(ips.share4));
     if (release !== undefined) return { ips, release };
   }
-  throw new TunError("tun-address-taken", "Every address that spanway uses is taken on this machine.", {
-    hint: "Give one of your own to --ip.",
+  throw taken(undefined);
+}
+
+function taken(wanted: string | undefined): TunError {
+  if (wanted === undefined) {
+    return new TunError("tun-address-taken", "Every address that spanway uses is taken on this machine.", {
+      hint: "Give one of your own to --ip.",
+    });
+  }
+  return new TunError("tun-address-taken", `The address ${wanted} is in use on this machine or its networks.`, {
+    hint: "Give another one to --ip, or leave it out.",
   });
 }

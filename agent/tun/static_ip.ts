@@ -3,8 +3,7 @@ import { TUN_CARRIED_POLL_MS } from "../../shared/limits.ts";
 import type { TunSurroundings } from "../bin/surroundings.js";
 import { TunError } from "../errors.ts";
 import { formatAddressBytes } from "./addresses.ts";
-import { loadLibc } from "./device/libc.ts";
-import { type AddressedDevice, makeDevice, takePreparedDevice } from "./open_tun.ts";
+import { type AddressedDevice, openAddressed } from "./open_tun.ts";
 import { type AddressClaim, type AddressKey, claimAddress, type KnownAddress } from "./share_address.ts";
 import { type PingTunnel, TunFront } from "./tun_front.ts";
 
@@ -25,6 +24,10 @@ export interface StaticIpOptions {
   /** The address that it must be. */
   readonly wanted: string | undefined;
   readonly surroundings: TunSurroundings | undefined;
+  /** Absolute path, where it is needed. */
+  readonly ifconfig: string | undefined;
+  /** Somebody has taken our device away. */
+  lost(error: TunError): void;
   /** The connection that carried the address has ended, and this one carries it now; or cannot. */
   carriedOn(ip: StaticIp | TunError): void;
 }
@@ -52,11 +55,10 @@ export async function openStaticIp(options: StaticIpOptions): Promise<StaticIp> 
 }
 
 async function carry(
-  { tunnel, wanted }: StaticIpOptions,
+  { tunnel, wanted, ifconfig, lost }: StaticIpOptions,
   surroundings: TunSurroundings,
   claim: AddressClaim & { readonly kind: "ours" },
 ): Promise<StaticIp> {
-  const libc = loadLibc(surroundings.libc!);
   let addressed: AddressedDevice | undefined;
   let front: TunFront | undefined;
   const undo = async () => {
@@ -67,10 +69,7 @@ async function carry(
   };
   try {
     const wish = { wanted, remembered: claim.remembered };
-    const { mayMakeDevices, preparedDevices } = surroundings;
-    addressed = mayMakeDevices || preparedDevices.length === 0
-      ? await makeDevice(libc, wish)
-      : await takePreparedDevice(libc, preparedDevices, wish);
+    addressed = await openAddressed({ ...surroundings, ifconfig }, wish);
     const { device, ips, v6 } = addressed;
     const family = (own: Uint8Array, share: Uint8Array) => ({
       own,
@@ -90,7 +89,17 @@ async function carry(
       ip6: passed6 ? formatAddressBytes(ips.share6) : undefined,
     };
     await claim.publish(address);
-    return { ...address, device: device.name, own: formatAddressBytes(ips.own4), close: undo };
+    let closed = false;
+    void front.ended.then(() => closed || lost(deviceLost(device.name)));
+    return {
+      ...address,
+      device: device.name,
+      own: formatAddressBytes(ips.own4),
+      close() {
+        closed = true;
+        return undo();
+      },
+    };
   } catch (error) {
     await undo();
     throw error;
@@ -151,6 +160,12 @@ class CarriedIp implements StaticIp {
       if (!this.#closed) carriedOn(TunError.from(error));
     }
   }
+}
+
+function deviceLost(device: string): TunError {
+  return new TunError("tun-failed", `Somebody has removed the device ${device}: the share has no address any more.`, {
+    hint: "Connect again.",
+  });
 }
 
 function firewalled(device: string): TunError {

@@ -4,6 +4,7 @@ import {
   LINK_ECHOES_MAX,
   LOCAL_CONNECTIONS_MAX,
   TUN_ACCEPT_TIMEOUT_MS,
+  TUN_ASKED_MAX,
   TUN_CALLS_MAX,
   TUN_FLOWS_MAX,
   TUN_HELD_MAX,
@@ -54,6 +55,10 @@ export class TunFront {
   readonly #flows: FlowTable;
   readonly #outsideFlows: FlowTable | undefined;
   readonly #held = new Map<Call, HeldEnd>();
+  /** Calls that the far side has not been asked for yet, in the order in which they came. */
+  readonly #waiting = new Set<Call>();
+  /** Those that it was asked for, and has not answered. */
+  #asked = 0;
   readonly #listenings: TcpListening[] = [];
   readonly #sweeping: ReturnType<typeof setInterval>;
   /** Resolves when the device is closed or gone. */
@@ -104,8 +109,14 @@ export class TunFront {
     this.#core = new TunCore({ v4, v6, everywhere, pingsMax: LINK_ECHOES_MAX }, calls, {
       now,
       write: (packet, length) => device.write(packet, length),
-      call: (call) => void this.#call(call),
-      dropped: (call) => this.#held.get(call)?.abandon(),
+      call: (call) => {
+        this.#waiting.add(call);
+        this.#askNext();
+      },
+      dropped: (call) => {
+        this.#waiting.delete(call);
+        this.#held.get(call)?.abandon();
+      },
       datagram: (...datagram) => this.#datagram(...datagram),
       ping: () => tunnel.ping(),
     });
@@ -126,10 +137,19 @@ export class TunFront {
   close(): void {
     clearInterval(this.#sweeping);
     for (const listening of this.#listenings) listening.close();
+    this.#waiting.clear();
     for (const held of [...this.#held.values()]) held.abandon();
     this.#flows.close();
     this.#outsideFlows?.close();
     this.#device.close();
+  }
+
+  #askNext(): void {
+    for (const call of this.#waiting) {
+      if (this.#asked >= TUN_ASKED_MAX) return;
+      this.#waiting.delete(call);
+      void this.#call(call);
+    }
   }
 
   /** Asks the far side for a program that wants to connect, and lets the kernel connect it once that has answered. */
@@ -137,17 +157,26 @@ export class TunFront {
     const held = new HeldEnd();
     this.#held.set(call, held);
     let opened = false;
+    this.#asked++;
+    const answered = () => {
+      this.#asked--;
+      this.#askNext();
+    };
     let waiting: ReturnType<typeof setTimeout> | undefined;
     const [tunnel, target] = this.#wayTo(call.to, call.toPort);
     const end = await tunnel.connect(target, held, () => {
       opened = true;
+      answered();
       waiting = setTimeout(() => held.abandon(), TUN_ACCEPT_TIMEOUT_MS);
       this.#core.answer(call, undefined);
       return held.attached.then(() => clearTimeout(waiting));
     });
     clearTimeout(waiting);
     this.#held.delete(call);
-    if (!opened) return this.#core.answer(call, end.code ?? "reset");
+    if (!opened) {
+      this.#core.answer(call, end.code ?? "reset");
+      return answered();
+    }
     // Where the kernel has not connected it, no socket will tell.
     if (!call.accepted) this.#core.ended(call);
   }

@@ -115,3 +115,18 @@ testUnless(missing, "another program's listener on our port does not confuse any
   ]);
   assert.equal(same.out, "hi\n", same.err);
 });
+
+testUnless(
+  missing,
+  "a device that an administrator takes away is told, and the connection goes on without it",
+  async () => {
+    await using connect = await world.connect(["--tun", "-L", "0:25001"]);
+    await world.run("connector", ["ip", "link", "set", "spanway0", "down"]);
+    await world.run("connector", ["ip", "link", "set", "spanway0", "up"]);
+    await world.run("connector", ["ip", "link", "del", "spanway0"]);
+    assert.equal((await connect.process.event("address")).ip, null);
+    assert.match(connect.process.errors, /removed the device spanway0/);
+    const forward = `exec 3<>/dev/tcp/127.0.0.1/${connect.ports[0]}; echo hi >&3; head -1 <&3`;
+    assert.equal((await world.run("connector", ["bash", "-c", forward])).out, "hi\n");
+  },
+);

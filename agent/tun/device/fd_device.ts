@@ -1,17 +1,27 @@
 /** A TUN device by its file descriptor. */
-import { ERRNO, errno, type Libc } from "./libc.ts";
 import type { TunDevice } from "./tun_device.ts";
 
+/** What is asked of the C library, whose functions and numbers differ between systems. */
+export interface FdCalls {
+  read(fd: number, buffer: Uint8Array<ArrayBuffer>, length: number): number;
+  write(fd: number, bytes: Uint8Array<ArrayBuffer>, length: number): number;
+  poll(descriptors: Uint8Array<ArrayBuffer>, count: number, timeout: number): Promise<number>;
+  pipe(pair: Uint8Array<ArrayBuffer>): number;
+  close(fd: number): number;
+  /** Lets a descriptor say at once that there is nothing, or no room. */
+  dontWait(fd: number): void;
+  /** Whether the call that has just failed may be made again. */
+  mayTryAgain(): boolean;
+}
+
 const POLLIN = 1;
-const F_SETFL = 4;
-const O_NONBLOCK = 0o4000;
 /** struct pollfd: descriptor, what is waited for, what has come. */
 const POLLFD_BYTES = 8;
 
 /** Reads and writes `fd`, which is its own from now on. */
 export class FdDevice implements TunDevice {
   readonly name: string;
-  readonly #libc: Libc;
+  readonly #calls: FdCalls;
   readonly fd: number;
   /** Something to read from it wakes who waits for a packet. */
   readonly #wake: readonly [number, number];
@@ -19,13 +29,13 @@ export class FdDevice implements TunDevice {
   #waiting = false;
   #closed = false;
 
-  constructor(libc: Libc, name: string, fd: number) {
+  constructor(calls: FdCalls, name: string, fd: number) {
     this.name = name;
-    this.#libc = libc;
+    this.#calls = calls;
     this.fd = fd;
-    libc.fcntl(fd, F_SETFL, O_NONBLOCK);
+    calls.dontWait(fd);
     const pipe = new Int32Array(2);
-    libc.pipe(new Uint8Array(pipe.buffer));
+    calls.pipe(new Uint8Array(pipe.buffer));
     this.#wake = [pipe[0]!, pipe[1]!];
     const view = new DataView(new ArrayBuffer(2 * POLLFD_BYTES));
     [fd, pipe[0]!].forEach((each, index) => {
@@ -37,21 +47,20 @@ export class FdDevice implements TunDevice {
 
   read(buffer: Uint8Array<ArrayBuffer>): number {
     if (this.#closed) return -1;
-    const count = this.#libc.read(this.fd, buffer, buffer.length);
+    const count = this.#calls.read(this.fd, buffer, buffer.length);
     if (count > 0) return count;
-    const code = errno(this.#libc);
-    return code === ERRNO.EAGAIN || code === ERRNO.EINTR ? 0 : -1;
+    return this.#calls.mayTryAgain() ? 0 : -1;
   }
 
   write(packet: Uint8Array, length: number): void {
-    if (!this.#closed) this.#libc.write(this.fd, packet as Uint8Array<ArrayBuffer>, length);
+    if (!this.#closed) this.#calls.write(this.fd, packet as Uint8Array<ArrayBuffer>, length);
   }
 
   async readable(): Promise<void> {
     if (this.#closed) return;
     this.#waiting = true;
     try {
-      await this.#libc.poll(this.#polled, 2, -1);
+      await this.#calls.poll(this.#polled, 2, -1);
     } finally {
       this.#waiting = false;
       if (this.#closed) this.#release();
@@ -62,11 +71,11 @@ export class FdDevice implements TunDevice {
     if (this.#closed) return;
     this.#closed = true;
     // A thread that waits for the descriptors must not find others under their numbers.
-    if (this.#waiting) this.#libc.write(this.#wake[1], new Uint8Array(1), 1);
+    if (this.#waiting) this.#calls.write(this.#wake[1], new Uint8Array(1), 1);
     else this.#release();
   }
 
   #release(): void {
-    for (const fd of [this.fd, ...this.#wake]) this.#libc.close(fd);
+    for (const fd of [this.fd, ...this.#wake]) this.#calls.close(fd);
   }
 }

@@ -1,5 +1,6 @@
 /** The few functions of the C library that a TUN device needs, through Deno's FFI. */
 import { TunError } from "../../errors.ts";
+import type { FdCalls } from "./fd_device.ts";
 
 /** As `errno` has them on Linux, on every architecture that Deno runs on. */
 export const ERRNO = {
@@ -58,6 +59,18 @@ export function loadLibc(path: string): Libc {
   } catch (cause) {
     throw new TunError("tun-unsupported", "The system's C library cannot be loaded.", { cause });
   }
+}
+
+const F_SETFL = 4;
+const O_NONBLOCK = 0o4000;
+
+/** What a device asks of it. */
+export function linuxCalls(libc: Libc): FdCalls {
+  return {
+    ...libc,
+    dontWait: (fd) => void libc.fcntl(fd, F_SETFL, O_NONBLOCK),
+    mayTryAgain: () => ([ERRNO.EAGAIN, ERRNO.EINTR] as number[]).includes(errno(libc)),
+  };
 }
 
 /** The error number of the call just made. Only for calls that do not leave the thread. */

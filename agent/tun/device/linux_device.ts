@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { TUN_ADDRESS6_WAIT_MS } from "../../../shared/limits.ts";
 import { TunError } from "../../errors.ts";
 import { FdDevice } from "./fd_device.ts";
-import { addressOf, cString, ERRNO, errno, type Libc, readProc } from "./libc.ts";
+import { addressOf, cString, ERRNO, errno, type Libc, linuxCalls, readProc } from "./libc.ts";
 import { TUN_PACKET_MAX_BYTES } from "./tun_device.ts";
 
 const O_RDWR_CLOEXEC = 0o2000002;
@@ -60,7 +60,7 @@ export function openLinuxDevice(libc: Libc, name: string): FdDevice {
     libc.close(fd);
     throw attachError(code, name);
   }
-  return new FdDevice(libc, nameIn(request), fd);
+  return new FdDevice(linuxCalls(libc), nameIn(request), fd);
 }
 
 /**

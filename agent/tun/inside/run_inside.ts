@@ -16,7 +16,7 @@ import { addressKind } from "../../reach/address_kind.ts";
 import { parseIp } from "../../reach/ip.ts";
 import { formatAddressBytes } from "../addresses.ts";
 import { FdDevice } from "../device/fd_device.ts";
-import { type Libc, loadLibc } from "../device/libc.ts";
+import { type Libc, linuxCalls, loadLibc } from "../device/libc.ts";
 import { receiveFds, sendFds, socketPair } from "../device/pass_fds.ts";
 import { type PingTunnel, TunFront } from "../tun_front.ts";
 import { type DnsServer, serveDns } from "../names/dns_server.ts";
@@ -138,7 +138,7 @@ function serve(
   const ips = insideIps(plan);
   const listen = (fd: number) => ({ host: "", port: 0, fd });
   return TunFront.open({
-    device: new FdDevice(libc, "spanway0", device),
+    device: new FdDevice(linuxCalls(libc), "spanway0", device),
     v4: { own: ips.own4, share: ips.share4, listen: listen(listener4) },
     v6: listener6 === undefined ? undefined : { own: ips.own6, share: ips.share6, listen: listen(listener6) },
     tunnel,
