@@ -75,7 +75,7 @@ function connects(output: Output): void {
     ip6: EVIL,
     device: EVIL,
     hostname: EVIL,
-    hint: EVIL,
+    hint: "Our own words.",
     forwards,
   });
   for (const event of PATH_EVENTS) report.event(event);
