@@ -474,6 +474,10 @@ export const TUN_CALLS_MAX = 16_384;
 export const TUN_HELD_MAX = 2048;
 /** Those of them that the far side is asked for at once: half of a link's connections, so that a flood leaves room. */
 export const TUN_ASKED_MAX = 512;
+/** Those about one port: one that a firewall swallows stops only itself. */
+export const TUN_ASKED_PER_PORT_MAX = 64;
+/** Connections of one static IP: as many as its link has. Beyond it they are reset. */
+export const TUN_OPEN_MAX = LINK_STREAMS_MAX;
 /** The kernel must have accepted a connection by then whose far side has answered. */
 export const TUN_ACCEPT_TIMEOUT_MS = 10 * SECOND;
 /** Packets of a connection that is over are passed on for so long: TIME-WAIT of Linux. */
@@ -486,10 +490,14 @@ export const TUN_FLOWS_MAX = LINK_FLOWS_MAX;
 export const TUN_TRIAL_MS = 1 * SECOND;
 /** A new IPv6 address can be used by then: Linux takes a moment for it. */
 export const TUN_ADDRESS6_WAIT_MS = 2 * SECOND;
+/** Whoever has the lock of an address has a device with it by then. */
+export const TUN_LOCK_WAIT_MS = 500;
 /** Addresses that are tried for one share. */
 export const TUN_ADDRESSES_MAX = 250;
 /** Another process that is just getting the address of the same share has it by then. */
 export const TUN_ADDRESS_WAIT_MS = 5 * SECOND;
+/** How often it is looked whether the device of an address is as it was. Reading the routes takes 50 us. */
+export const TUN_WATCH_MS = 2 * SECOND;
 /** How often a connection looks whether another one still carries the address of its share. */
 export const TUN_CARRIED_POLL_MS = 1 * SECOND;
 /** A namespace must have been made by then. */

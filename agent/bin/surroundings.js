@@ -91,6 +91,7 @@ function tunSurroundings() {
 
 /** Variables that the launcher or a runtime sets for the agent: a command of the person's must see them as they were. */
 const CHANGED_ENV = [
+  "PATH",
   "SPANWAY_HOME",
   "SPANWAY_HOME_GIVEN",
   "SPANWAY_LAUNCHER",

@@ -1,6 +1,6 @@
 /** All that `spanway connect` opens on this machine: an address, SOCKS5, forwards, mirrored ports, or standard input and output. */
 import type { LinkErrorCode } from "../../shared/errors.ts";
-import { PORT_MAP_MAX } from "../../shared/limits.ts";
+import { PORT_MAP_MAX, TUN_OPEN_MAX } from "../../shared/limits.ts";
 import type { StreamEnd, Tunnel } from "../../shared/link/ends.ts";
 import type { PortList } from "../../shared/link/link_control.ts";
 import type { ConnectOptions, Forward } from "../cli/options.ts";
@@ -110,6 +110,7 @@ async function openAddress(
   if (tun === "none") return undefined;
   const surroundings = launchedTun();
   if (tun === "best" && surroundings === undefined) return undefined;
+  const repeats = new Repeats(() => performance.now());
   try {
     return await openNamedIp({
       tunnel: quiet,
@@ -119,6 +120,10 @@ async function openAddress(
       hosts,
       surroundings,
       ifconfig: surroundings && launched().programs["ifconfig"],
+      full() {
+        const message = `There are as many connections as a link carries, ${TUN_OPEN_MAX}: further ones are reset.`;
+        if (repeats.isNew(message)) output.warn(message, "Close some.");
+      },
       lost(error) {
         output.event("address", { ip: null, ip6: null, device: null });
         output.warn(error.message, error.hint);

@@ -117,7 +117,7 @@ export class HostReach implements Reach {
     const decision = this.#policy.decide("tcp", target);
     const place = placeOf(target.host, target.port);
     // A host that swallows everything has a queue of its own; what is asked of others goes past it.
-    const host = decision.kind === "lookup" ? decision.name : hostOf(decision.addresses[0] ?? "");
+    const host = decision.kind === "lookup" ? decision.name : hostOf(decision.addresses[0] ?? "", target.port);
     const done = await this.#turns.take(link, host, signal);
     try {
       if (this.#sockets.size + this.#turns.running > this.#connectionsMax) throw noRoom();
@@ -141,10 +141,10 @@ export class HostReach implements Reach {
   }
 }
 
-/** This machine answers at 16 million addresses. */
-function hostOf(address: string): string {
+/** This machine answers at 16 million addresses, and bears any number of attempts; a port of it may keep silent. */
+function hostOf(address: string, port: number): string {
   const ip = parseIp(address);
-  return ip !== undefined && addressKind(ip) === "loopback" ? "loopback" : address;
+  return ip !== undefined && addressKind(ip) === "loopback" ? `loopback ${port}` : address;
 }
 
 function reserved(): LinkError {

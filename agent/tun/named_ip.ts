@@ -47,7 +47,14 @@ export async function openNamedIp(options: NamedIpOptions): Promise<NamedIp> {
     if (closed) await published?.close();
   };
   try {
-    ip = await openStaticIp({ ...options, carriedOn: (ours) => void carriedOn(ours) });
+    ip = await openStaticIp({
+      ...options,
+      carriedOn: (ours) => void carriedOn(ours),
+      lost(error) {
+        void published?.close();
+        options.lost(error);
+      },
+    });
     published = await publish(ip);
   } catch (error) {
     await close();

@@ -2,6 +2,8 @@
 import { networkInterfaces } from "node:os";
 import process from "node:process";
 import type { TunSurroundings } from "../bin/surroundings.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import { TUN_LOCK_WAIT_MS } from "../../shared/limits.ts";
 import { TunError } from "../errors.ts";
 import { network, parseIp } from "../reach/ip.ts";
 import { candidates, chosen, formatAddressBytes, ipOf, parseRoutes, type TunIps, tunIps } from "./addresses.ts";
@@ -54,7 +56,7 @@ export async function makeDevice(
 ): Promise<AddressedDevice<FdDevice>> {
   const device = openLinuxDevice(libc, DEVICE_NAMES);
   try {
-    const { ips, release } = takeAddress(libc, wanted, remembered);
+    const { ips, release } = await takeAddress(libc, wanted, remembered);
     try {
       const { v6 } = await configureLinuxDevice(libc, device.name, ips);
       return { device, ips, v6, release };
@@ -100,6 +102,14 @@ export async function takePreparedDevice(
   );
 }
 
+/** Whether this machine has a route of its own to an address. */
+export function hasRoute(library: string, ip: string): boolean {
+  if (process.platform !== "linux") return true;
+  const wanted = parseIp(ip);
+  const routes = parseRoutes(readProc(loadLibc(library), "/proc/net/route") ?? "");
+  return wanted !== undefined && routes.some(({ first, bits }) => bits === 32 && first.value === wanted.value);
+}
+
 /** Never tried on the machine: see device/darwin_device.ts. */
 async function makeUtun(library: string, ifconfig: string | undefined, wish: AddressWish): Promise<AddressedDevice> {
   if (ifconfig === undefined) {
@@ -123,23 +133,24 @@ function deviceIps(libc: Libc, name: string): TunIps | undefined {
   return own === undefined || share === undefined ? undefined : tunIps(ipOf(own), ipOf(share));
 }
 
-function takeAddress(
+async function takeAddress(
   libc: Libc,
   wanted: string | undefined,
   remembered: string | undefined,
-): { readonly ips: TunIps; readonly release: () => void } {
-  const used = parseRoutes(readProc(libc, "/proc/net/route") ?? "");
-  if (wanted !== undefined) {
-    const ips = chosen(used, parseIp(wanted)!);
-    const release = ips && lockAddress(libc, wanted);
-    if (ips !== undefined && release !== undefined) return { ips, release };
-    throw taken(wanted);
-  }
-  for (const ips of candidates(used, remembered)) {
+): Promise<{ readonly ips: TunIps; readonly release: () => void }> {
+  const free = () => {
+    const used = parseRoutes(readProc(libc, "/proc/net/route") ?? "");
+    if (wanted === undefined) return [...candidates(used, remembered)];
+    return [chosen(used, parseIp(wanted)!)].filter((ips) => ips !== undefined);
+  };
+  for (const ips of free()) {
     const release = lockAddress(libc, formatAddressBytes(ips.share4));
     if (release !== undefined) return { ips, release };
   }
-  throw taken(undefined);
+  // Everybody may take a lock. Who has one and then no device only stands in the way.
+  await sleep(TUN_LOCK_WAIT_MS);
+  for (const ips of free()) return { ips, release: () => {} };
+  throw taken(wanted);
 }
 
 function taken(wanted: string | undefined): TunError {

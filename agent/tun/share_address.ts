@@ -37,28 +37,39 @@ export type AddressClaim =
     release(): Promise<void>;
   };
 
-/** Finds out who carries the address of a share; nobody else does once this says that it is ours. */
-export async function claimAddress(dir: string, key: AddressKey): Promise<AddressClaim> {
+/**
+ * Finds out who carries the address of a share; nobody else does once this says that it is ours.
+ * @param isHere whether this machine has an address: whoever only says that he carries it does not
+ */
+export async function claimAddress(
+  dir: string,
+  key: AddressKey,
+  isHere: (ip: string) => boolean = () => true,
+): Promise<AddressClaim> {
   await ensurePrivateDir(dir);
   const name = createHash("sha256").update(`${key.relay}\n${key.name}\n${key.fingerprint}`).digest("hex").slice(0, 32);
   const path = join(dir, `${name}.json`);
   const until = performance.now() + TUN_ADDRESS_WAIT_MS;
   for (;;) {
     const record = parseRecord(await readText(path, TUN_RECORD_MAX_BYTES));
-    if (record === undefined || !await lives(record)) {
+    if (record === undefined || !await lives(record) || record.ip !== undefined && !isHere(record.ip)) {
       // One process at a time takes over: the lock is a file that only one of them makes.
-      const claim = await take(path, record?.ip);
+      const claim = await take(path, record?.ip, isHere);
       if (claim !== undefined) return claim;
     } else if (record.ip !== undefined) {
       const { ip, ip6 } = record;
-      return { kind: "carried", address: { ip, ip6 }, isCarried: () => lives(record) };
+      return { kind: "carried", address: { ip, ip6 }, isCarried: async () => isHere(ip) && await lives(record) };
     }
     if (performance.now() > until) return unclaimed(record?.ip);
     await new Promise((resolve) => setTimeout(resolve, TUN_ADDRESS_WAIT_MS / 50));
   }
 }
 
-async function take(path: string, remembered: string | undefined): Promise<AddressClaim | undefined> {
+async function take(
+  path: string,
+  remembered: string | undefined,
+  isHere: (ip: string) => boolean,
+): Promise<AddressClaim | undefined> {
   const { close, port, nonce } = await giveLifeSign();
   const own: Record = { port, nonce };
   const lock = `${path}.lock`;
@@ -71,7 +82,7 @@ async function take(path: string, remembered: string | undefined): Promise<Addre
   }
   try {
     const now = parseRecord(await readText(path, TUN_RECORD_MAX_BYTES));
-    if (now !== undefined && await lives(now)) {
+    if (now !== undefined && await lives(now) && (now.ip === undefined || isHere(now.ip))) {
       close();
       return undefined;
     }

@@ -1,9 +1,9 @@
 /** A static IP for a share on this machine, whoever carries it. */
-import { TUN_CARRIED_POLL_MS } from "../../shared/limits.ts";
+import { TUN_CARRIED_POLL_MS, TUN_WATCH_MS } from "../../shared/limits.ts";
 import type { TunSurroundings } from "../bin/surroundings.js";
 import { TunError } from "../errors.ts";
 import { formatAddressBytes } from "./addresses.ts";
-import { type AddressedDevice, openAddressed } from "./open_tun.ts";
+import { type AddressedDevice, hasRoute, openAddressed } from "./open_tun.ts";
 import { type AddressClaim, type AddressKey, claimAddress, type KnownAddress } from "./share_address.ts";
 import { type PingTunnel, TunFront } from "./tun_front.ts";
 
@@ -26,6 +26,8 @@ export interface StaticIpOptions {
   readonly surroundings: TunSurroundings | undefined;
   /** Absolute path, where it is needed. */
   readonly ifconfig: string | undefined;
+  /** There are more connections than a link carries: further ones are reset. */
+  full(): void;
   /** Somebody has taken our device away. */
   lost(error: TunError): void;
   /** The connection that carried the address has ended, and this one carries it now; or cannot. */
@@ -44,7 +46,7 @@ export async function openStaticIp(options: StaticIpOptions): Promise<StaticIp> 
       hint: "Use --map instead, and leave SPANWAY_RUNTIME unset.",
     });
   }
-  const claim = await claimAddress(dir, key);
+  const claim = await claimAddress(dir, key, (ip) => hasRoute(libc, ip));
   if (claim.kind === "ours") return await carry(options, surroundings, claim);
   if (wanted !== undefined && wanted !== claim.address.ip) {
     throw new TunError("tun-address-taken", `This share is at ${claim.address.ip} already, by another connection.`, {
@@ -55,7 +57,7 @@ export async function openStaticIp(options: StaticIpOptions): Promise<StaticIp> 
 }
 
 async function carry(
-  { tunnel, wanted, ifconfig, lost }: StaticIpOptions,
+  { tunnel, wanted, ifconfig, lost, full }: StaticIpOptions,
   surroundings: TunSurroundings,
   claim: AddressClaim & { readonly kind: "ours" },
 ): Promise<StaticIp> {
@@ -81,6 +83,7 @@ async function carry(
       v4: family(ips.own4, ips.share4),
       v6: v6 ? family(ips.own6, ips.share6) : undefined,
       tunnel,
+      full,
     });
     const [passed4, passed6] = await Promise.all([front.trial(4), v6 && front.trial(6)]);
     if (!passed4) throw firewalled(device.name);
@@ -90,15 +93,23 @@ async function carry(
     };
     await claim.publish(address);
     let closed = false;
-    void front.ended.then(() => closed || lost(deviceLost(device.name)));
+    const end = async () => {
+      closed = true;
+      clearInterval(watching);
+      await undo();
+    };
+    // An administrator may take the device away, or its address: then nothing is left to carry.
+    const watching = setInterval(() => hasRoute(surroundings.libc!, address.ip) || front?.close(), TUN_WATCH_MS);
+    void front.ended.then(async () => {
+      if (closed) return;
+      await end();
+      lost(deviceLost(device.name));
+    });
     return {
       ...address,
       device: device.name,
       own: formatAddressBytes(ips.own4),
-      close() {
-        closed = true;
-        return undo();
-      },
+      close: end,
     };
   } catch (error) {
     await undo();
@@ -146,7 +157,7 @@ class CarriedIp implements StaticIp {
     if (await this.#isCarried()) return this.#later();
     const { dir, key, carriedOn } = this.#options;
     try {
-      const claim = await claimAddress(dir, key);
+      const claim = await claimAddress(dir, key, (ip) => hasRoute(this.#surroundings.libc!, ip));
       if (claim.kind === "carried") {
         this.#isCarried = () => claim.isCarried();
         return this.#later();
@@ -163,7 +174,7 @@ class CarriedIp implements StaticIp {
 }
 
 function deviceLost(device: string): TunError {
-  return new TunError("tun-failed", `Somebody has removed the device ${device}: the share has no address any more.`, {
+  return new TunError("tun-failed", `Somebody has changed the device ${device}: the share has no address any more.`, {
     hint: "Connect again.",
   });
 }

@@ -5,10 +5,12 @@ import {
   LOCAL_CONNECTIONS_MAX,
   TUN_ACCEPT_TIMEOUT_MS,
   TUN_ASKED_MAX,
+  TUN_ASKED_PER_PORT_MAX,
   TUN_CALLS_MAX,
   TUN_FLOWS_MAX,
   TUN_HELD_MAX,
   TUN_LINGER_MS,
+  TUN_OPEN_MAX,
   TUN_SWEEP_MS,
   TUN_TRIAL_MS,
 } from "../../shared/limits.ts";
@@ -16,6 +18,7 @@ import type { LinkTarget, Tunnel } from "../../shared/link/ends.ts";
 import { FlowTable } from "../connect/udp/flow_table.ts";
 import { type ListenPlace, listenTcp, type TcpListening } from "../net/listen.ts";
 import { socketEnd } from "../net/socket_end.ts";
+import { AskQueue } from "./core/ask_queue.ts";
 import { type Call, CallTable } from "./core/call_table.ts";
 import { type DatagramAnswer, type TunAddresses, TunCore } from "./core/tun_core.ts";
 import type { TunDevice } from "./device/tun_device.ts";
@@ -41,6 +44,8 @@ export interface TunFrontOptions {
   readonly v4: FrontFamily;
   readonly v6: FrontFamily | undefined;
   readonly tunnel: PingTunnel;
+  /** There are more connections than a link has room for: the next is reset. */
+  readonly full?: () => void;
   /** What reaches every other address, where that is wanted. */
   readonly outside?: Tunnel | undefined;
 }
@@ -55,12 +60,12 @@ export class TunFront {
   readonly #flows: FlowTable;
   readonly #outsideFlows: FlowTable | undefined;
   readonly #held = new Map<Call, HeldEnd>();
-  /** Calls that the far side has not been asked for yet, in the order in which they came. */
-  readonly #waiting = new Set<Call>();
-  /** Those that it was asked for, and has not answered. */
-  #asked = 0;
+  /** Calls that the far side was not asked for yet, or has not answered: the share's, and those of what is outside. */
+  readonly #asks = [askQueue(), askQueue()] as const;
+  readonly #full: () => void;
   readonly #listenings: TcpListening[] = [];
   readonly #sweeping: ReturnType<typeof setInterval>;
+  #closed = false;
   /** Resolves when the device is closed or gone. */
   readonly ended: Promise<void>;
 
@@ -86,7 +91,7 @@ export class TunFront {
   }
 
   private constructor(
-    { device, tunnel, outside }: TunFrontOptions,
+    { device, tunnel, outside, full = () => {} }: TunFrontOptions,
     listenings: TcpListening[],
     v4: TunAddresses,
     v6: TunAddresses | undefined,
@@ -94,6 +99,7 @@ export class TunFront {
     this.#device = device;
     this.#tunnel = tunnel;
     this.#outside = outside;
+    this.#full = full;
     this.#listenings = listenings;
     this.#share = v6 === undefined ? [v4.share] : [v4.share, v6.share];
     const now = () => performance.now();
@@ -110,11 +116,12 @@ export class TunFront {
       now,
       write: (packet, length) => device.write(packet, length),
       call: (call) => {
-        this.#waiting.add(call);
-        this.#askNext();
+        const queue = this.#queueOf(call);
+        queue.add(call, `${call.to} ${call.toPort}`);
+        this.#askNext(queue);
       },
       dropped: (call) => {
-        this.#waiting.delete(call);
+        this.#queueOf(call).remove(call);
         this.#held.get(call)?.abandon();
       },
       datagram: (...datagram) => this.#datagram(...datagram),
@@ -137,31 +144,37 @@ export class TunFront {
   close(): void {
     clearInterval(this.#sweeping);
     for (const listening of this.#listenings) listening.close();
-    this.#waiting.clear();
+    this.#closed = true;
     for (const held of [...this.#held.values()]) held.abandon();
     this.#flows.close();
     this.#outsideFlows?.close();
     this.#device.close();
   }
 
-  #askNext(): void {
-    for (const call of this.#waiting) {
-      if (this.#asked >= TUN_ASKED_MAX) return;
-      this.#waiting.delete(call);
-      void this.#call(call);
+  #queueOf({ to }: Call): AskQueue<Call> {
+    return this.#asks[this.#isShare(to) ? 0 : 1];
+  }
+
+  #askNext(queue: AskQueue<Call>): void {
+    for (let call = queue.next(); call !== undefined && !this.#closed; call = queue.next()) {
+      void this.#call(call, queue);
     }
   }
 
   /** Asks the far side for a program that wants to connect, and lets the kernel connect it once that has answered. */
-  async #call(call: Call): Promise<void> {
+  async #call(call: Call, queue: AskQueue<Call>): Promise<void> {
+    const answered = () => {
+      queue.done(call);
+      this.#askNext(queue);
+    };
+    if (this.#held.size >= TUN_OPEN_MAX) {
+      this.#full();
+      this.#core.answer(call, "too-many-streams");
+      return queue.done(call);
+    }
     const held = new HeldEnd();
     this.#held.set(call, held);
     let opened = false;
-    this.#asked++;
-    const answered = () => {
-      this.#asked--;
-      this.#askNext();
-    };
     let waiting: ReturnType<typeof setTimeout> | undefined;
     const [tunnel, target] = this.#wayTo(call.to, call.toPort);
     const end = await tunnel.connect(target, held, () => {
@@ -202,10 +215,19 @@ export class TunFront {
     });
   }
 
-  #wayTo(to: Uint8Array, port: number): readonly [Tunnel, LinkTarget] {
-    const isShare = this.#outside === undefined || this.#share.some((share) => isSame(share, to));
-    return isShare ? [this.#tunnel, { host: "", port }] : [this.#outside!, { host: formatAddressBytes(to), port }];
+  #isShare(to: Uint8Array): boolean {
+    return this.#outside === undefined || this.#share.some((share) => isSame(share, to));
   }
+
+  #wayTo(to: Uint8Array, port: number): readonly [Tunnel, LinkTarget] {
+    return this.#isShare(to)
+      ? [this.#tunnel, { host: "", port }]
+      : [this.#outside!, { host: formatAddressBytes(to), port }];
+  }
+}
+
+function askQueue(): AskQueue<Call> {
+  return new AskQueue({ max: TUN_ASKED_MAX, maxPerPlace: TUN_ASKED_PER_PORT_MAX });
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {

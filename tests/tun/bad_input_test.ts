@@ -125,8 +125,32 @@ testUnless(
     await world.run("connector", ["ip", "link", "set", "spanway0", "up"]);
     await world.run("connector", ["ip", "link", "del", "spanway0"]);
     assert.equal((await connect.process.event("address")).ip, null);
-    assert.match(connect.process.errors, /removed the device spanway0/);
+    assert.match(connect.process.errors, /changed the device spanway0/);
     const forward = `exec 3<>/dev/tcp/127.0.0.1/${connect.ports[0]}; echo hi >&3; head -1 <&3`;
     assert.equal((await world.run("connector", ["bash", "-c", forward])).out, "hi\n");
   },
 );
+
+testUnless(missing, "a port that the far side's firewall swallows holds up no other", async () => {
+  await world.run("share", ["nft", "add table inet fw"]);
+  await world.run("share", ["nft", "add chain inet fw input { type filter hook input priority 0 ; }"]);
+  await world.run("share", ["nft", "add rule inet fw input tcp dport 20009 drop"]);
+  try {
+    await using connect = await world.connect(["--tun"]);
+    using _scan = world.background("connector", ["python3", FLOOD, "hang", connect.ready.ip, "20009", "600"]);
+    await eventually("the scan", async () => {
+      return (await world.run("connector", ["ss", "-Htn", "state", "syn-sent"])).out.split("\n").length > 500;
+    });
+    assert.ok(await answers(connect.ready.ip));
+  } finally {
+    await world.run("share", ["nft", "delete table inet fw"]);
+  }
+});
+
+testUnless(missing, "more connections than a link carries are reset, and it is said", async () => {
+  await using connect = await world.connect(["--tun"]);
+  const words = ["python3", FLOOD, "open", connect.ready.ip, "25001", "1100"];
+  const { out, err } = await world.run("connector", words);
+  assert.deepEqual(JSON.parse(out || `"${err}"`), { connected: 1024, refused: 76 });
+  await eventually("the warning", () => /as many connections as a link carries/.test(connect.process.errors));
+});

@@ -123,6 +123,17 @@ testUnless(missing, "a command that is missing, and one that may not run, end as
   assert.equal((await exec("--exec", "--", "sh", "-c", "kill -TERM $$")).code, 143);
 });
 
+testUnless(missing, "a command has the standard streams and no other descriptor", async () => {
+  const listed = await exec("--exec", "--", "sh", "-c", "ls /proc/$$/fd");
+  assert.deepEqual(listed.out.trim().split("\n").filter((fd) => Number(fd) < 10), ["0", "1", "2"], listed.err);
+});
+
+testUnless(missing, "a long command arrives whole", async () => {
+  const long = "x".repeat(100_000);
+  const { out, err } = await exec("--exec", "--", "sh", "-c", 'echo "${#1} ${#2}"', "sh", long, long);
+  assert.equal(out, "100000 100000\n", err);
+});
+
 testUnless(missing, "where there can be no namespaces it is said, and what to do", async () => {
   const none = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"';
   const command = ["unshare", "--user", "--map-root-user", "sh", "-c", none, "sh", "node", launcher];

@@ -22,7 +22,7 @@ const SYMBOLS = {
   read: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   write: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   poll: { parameters: ["buffer", "u32", "i32"], result: "i32", nonblocking: true },
-  pipe: { parameters: ["buffer"], result: "i32" },
+  pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   // Variadic in C; on Linux such arguments travel as all others do.
   ioctl: { parameters: ["i32", "u32", "buffer"], result: "i32" },
   ioctlNumber: { name: "ioctl", parameters: ["i32", "u32", "i64"], result: "i32" },
@@ -38,6 +38,7 @@ const SYMBOLS = {
   mount: { parameters: ["buffer", "buffer", "usize", "u64", "usize"], result: "i32" },
   prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32" },
   capset: { parameters: ["buffer", "buffer"], result: "i32" },
+  getppid: { parameters: [], result: "i32" },
   signal: { parameters: ["i32", "usize"], result: "usize" },
   execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
   if_nametoindex: { parameters: ["buffer"], result: "u32" },
@@ -48,6 +49,9 @@ const SYMBOLS = {
 
 export type Libc = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
+/** There is one on a machine. */
+let loaded: Libc | undefined;
+
 /**
  * Loads it.
  * @param path absolute path of libc.so.6, the only library that the fence lets this process load
@@ -55,7 +59,7 @@ export type Libc = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
  */
 export function loadLibc(path: string): Libc {
   try {
-    return Deno.dlopen(path, SYMBOLS).symbols;
+    return loaded ??= Deno.dlopen(path, SYMBOLS).symbols;
   } catch (cause) {
     throw new TunError("tun-unsupported", "The system's C library cannot be loaded.", { cause });
   }
@@ -63,11 +67,13 @@ export function loadLibc(path: string): Libc {
 
 const F_SETFL = 4;
 const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
 
 /** What a device asks of it. */
 export function linuxCalls(libc: Libc): FdCalls {
   return {
     ...libc,
+    pipe: (pair) => libc.pipe2(pair, O_CLOEXEC),
     dontWait: (fd) => void libc.fcntl(fd, F_SETFL, O_NONBLOCK),
     mayTryAgain: () => ([ERRNO.EAGAIN, ERRNO.EINTR] as number[]).includes(errno(libc)),
   };

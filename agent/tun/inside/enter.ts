@@ -21,14 +21,19 @@ const PR_CAP_AMBIENT_CLEAR_ALL = 4n;
 /** Root gets nothing for being root, now and later (capabilities(7)). */
 const SECBITS_NOROOT = 0b11n;
 const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
 const SIGKILL = 9n;
 const SIGPIPE = 13;
 const SIG_DFL = 0n;
 
 /** Becomes the command; returns its exit code where it cannot be started. */
 export async function enter(): Promise<number> {
-  const plan: InsidePlan = JSON.parse(process.env[INSIDE_VARIABLE]!);
+  const plan: InsidePlan = JSON.parse(Deno.readTextFileSync(process.env[INSIDE_VARIABLE]!));
   const libc = loadLibc(plan.libc);
+  const parent = libc.getppid();
+  // An agent that was killed serves nothing any more: neither shall this go on.
+  libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0n, 0n, 0n);
   try {
     const opened = await open(libc, plan);
     if (!sendFds(libc, plan.socket, JSON.stringify({ v6: opened.v6 }), opened.fds)) return 1;
@@ -41,6 +46,9 @@ export async function enter(): Promise<number> {
   if (await receiveFds(libc, plan.socket) === undefined) return 1;
   libc.close(plan.socket);
   giveUpRights(libc);
+  closeWithExec(libc);
+  // It may have died before that was asked for.
+  if (libc.getppid() !== parent) return 1;
   return become(libc, plan);
 }
 
@@ -78,8 +86,13 @@ function giveUpRights(libc: Libc): void {
   // struct __user_cap_header_struct, and two of __user_cap_data_struct.
   const header = new Uint8Array(new Uint32Array([LINUX_CAPABILITY_VERSION_3, 0]).buffer);
   libc.capset(header, new Uint8Array(24));
-  // An agent that was killed serves nothing any more: neither shall this go on.
-  libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0n, 0n, 0n);
+}
+
+/** The command gets the standard streams only: not the channel to the launcher, nor what a runtime keeps open. */
+function closeWithExec(libc: Libc): void {
+  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+    if (Number(name) > 2) libc.fcntl(Number(name), F_SETFD, FD_CLOEXEC);
+  }
 }
 
 function become(libc: Libc, { command, env }: InsidePlan): number {
@@ -89,7 +102,7 @@ function become(libc: Libc, { command, env }: InsidePlan): number {
   libc.signal(SIGPIPE, SIG_DFL);
   const words = cStrings(libc, command);
   const environment = cStrings(libc, variables);
-  const places = placesOf(command[0]!, process.env.PATH ?? "/usr/local/bin:/usr/bin:/bin");
+  const places = placesOf(command[0]!, all["PATH"] ?? "/usr/local/bin:/usr/bin:/bin");
   for (const place of places) libc.execve(cString(place), words.list, environment.list);
   const missing = places.length === 0;
   process.stderr.write(`spanway: ${command[0]}: ${missing ? "there is no such command" : "it cannot be started"}\n`);

@@ -1,8 +1,8 @@
-/** What the process in the namespace is told, by its environment. */
+/** What the process in the namespace is told. */
 import { formatAddressBytes, type TunIps, tunIps } from "../addresses.ts";
 import { parseIp } from "../../reach/ip.ts";
 
-/** The variable in which it stands. */
+/** The variable with the path of the file in which it stands: one variable has no room for long commands. */
 export const INSIDE_VARIABLE = "SPANWAY_INSIDE";
 
 export interface InsidePlan {

@@ -60,11 +60,10 @@ export async function runInside(options: InsideOptions, around: InsideSurroundin
   const stop = new AbortController();
   const opened: { close(): void }[] = [];
   try {
-    const resolver = await insideResolver(around.name, options.internet);
-    opened.push(resolver);
     const hosts = join(runDir, "hosts");
     const resolvConf = join(runDir, "resolv.conf");
-    await writeFile(hosts, await hostsText(around.name));
+    const planFile = join(runDir, "plan.json");
+    await writeFile(hosts, "");
     await writeFile(resolvConf, `nameserver ${INSIDE.resolver}\noptions edns0\n`);
     const { command, env } = options.command.length > 0
       ? { command: options.command, env: {} }
@@ -78,17 +77,22 @@ export async function runInside(options: InsideOptions, around: InsideSurroundin
       command,
       env: { ...tun.env, SPANWAY_SHARE: around.name, ...env },
     };
+    await writeFile(planFile, JSON.stringify(plan), { mode: 0o600 });
     const child = new Deno.Command(unshare, {
       args: [...UNSHARE, tun.deno, ...denoWords(), tun.entry],
       stdin: "inherit",
       stdout: "inherit",
       stderr: "inherit",
-      env: { [INSIDE_VARIABLE]: JSON.stringify(plan) },
+      env: { [INSIDE_VARIABLE]: planFile },
     }).spawn();
     libc.close(theirs);
     const ended = child.status.then(({ code }) => code);
     const inside = await Promise.race([openedInside(libc, ours), ended.then(() => undefined)]);
     if (inside === undefined) throw cannotStart();
+    const v6 = inside.listener6 !== undefined;
+    await writeFile(hosts, await hostsText(around.name, v6));
+    const resolver = await insideResolver(around.name, options.internet, v6);
+    opened.push(resolver);
     const outside = new Outside((target) => {
       if (target.host === INSIDE.resolver) return target.port === DNS_PORT ? resolver.address : undefined;
       return options.internet && isOrdinary(target.host) ? target : undefined;
@@ -153,11 +157,11 @@ function isOrdinary(host: string): boolean {
 }
 
 /** Answers questions for the share's name, and, where everything can be reached, hands on all others. */
-async function insideResolver(name: string, internet: boolean): Promise<DnsServer> {
+async function insideResolver(name: string, internet: boolean, v6: boolean): Promise<DnsServer> {
   const { share4, share6 } = insideIps(INSIDE);
   const text = internet ? await readText("/etc/resolv.conf", RESOLV_CONF_MAX_BYTES).catch(() => undefined) : undefined;
   const forward = text === undefined ? undefined : dnsForwarder(text);
-  return await serveDns({ host: "127.0.0.1", port: 0 }, { name, v4: share4, v6: share6 }, forward);
+  return await serveDns({ host: "127.0.0.1", port: 0 }, { name, v4: share4, v6: v6 ? share6 : undefined }, forward);
 }
 
 /** Whether this system lets us make namespaces. */
@@ -214,11 +218,11 @@ function endOnSignal(child: Deno.ChildProcess, signal: AbortSignal): { cancel():
 }
 
 /** This machine's file of host names, and the share's. */
-async function hostsText(name: string): Promise<string> {
+async function hostsText(name: string, v6: boolean): Promise<string> {
   const text = await readText("/etc/hosts", HOSTS_FILE_MAX_BYTES).catch(() => undefined) ?? "127.0.0.1 localhost\n";
   const { share4, share6 } = insideIps(INSIDE);
   const names = `${name}.spanway ${name}`;
-  const lines = [share4, share6].map((address) => `${formatAddressBytes(address)} ${names}\n`);
+  const lines = [share4, ...(v6 ? [share6] : [])].map((address) => `${formatAddressBytes(address)} ${names}\n`);
   return `${lines.join("")}${text}`;
 }
 

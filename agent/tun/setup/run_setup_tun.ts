@@ -56,13 +56,20 @@ function remove(
   user: User,
   output: CommandContext["output"],
 ): void {
+  let failure: unknown;
   for (const { name } of devices) {
-    const device = openLinuxDevice(libc, name);
-    keepLinuxDevice(libc, device, undefined);
-    device.close();
-    output.event("setup-tun", { removed: name, user: user.name });
-    output.line(`The device ${name} is gone.`);
+    try {
+      const device = openLinuxDevice(libc, name);
+      keepLinuxDevice(libc, device, undefined);
+      device.close();
+      output.event("setup-tun", { removed: name, user: user.name });
+      output.line(`The device ${name} is gone.`);
+    } catch (error) {
+      // One that is in use: the others can go all the same.
+      failure ??= error;
+    }
   }
+  if (failure !== undefined) throw failure;
   if (devices.length === 0) output.line(`There is no device for ${user.name}.`);
 }
 

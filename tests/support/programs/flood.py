@@ -1,13 +1,38 @@
 """Sends packets that no program should: flood.py KIND SHARE OWN COUNT, as root. What the system refuses to send is passed
-over."""
+over. Or opens more connections than there should be: flood.py hang|open SHARE PORT COUNT; "hang" waits for nothing and
+stays, "open" says how many were connected, one after the other."""
+import json
 import os
 import random
+import resource
 import socket
 import struct
 import sys
+import time
 
 kind, share, own, count = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 random.seed(7)
+
+if kind in ("hang", "open"):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+    kept, found = [], {"connected": 0, "refused": 0}
+    for _ in range(count):
+        sock = socket.socket()
+        kept.append(sock)
+        sock.settimeout(20)
+        if kind == "hang":
+            sock.setblocking(False)
+            sock.connect_ex((share, int(own)))
+            continue
+        try:
+            sock.connect((share, int(own)))
+            found["connected"] += 1
+        except ConnectionRefusedError:
+            found["refused"] += 1
+    print(json.dumps(found), flush=True)
+    if kind == "hang":
+        time.sleep(600)
+    sys.exit()
 
 
 def checksum(data):
