@@ -8,7 +8,12 @@ export class LargeDatagrams {
 
   /** Sends on a lane, unless too much waits there. */
   send(record: Uint8Array, lane: Lane): void {
-    if (lane.queued < LINK_LARGE_DATAGRAMS_BYTES) lane.write(record);
+    if (!this.isFull(lane)) lane.write(record);
+  }
+
+  /** So much waits on the lane that what is sent now is dropped. */
+  isFull(lane: Lane): boolean {
+    return lane.queued >= LINK_LARGE_DATAGRAMS_BYTES;
   }
 
   /** Keeps one until there is a lane. True for the first. */

@@ -53,9 +53,13 @@ export class LinkDatagrams {
   send(message: FlowMessage): void {
     const path = this.#effects.path();
     if (path === undefined) return;
+    const narrow = Math.min(path.maxSize, this.#peerMaxSize);
+    // What will be dropped need not be sealed: in a flood that is most of it.
+    const isLarge = message.kind === "data" && message.payload.length > narrow;
+    if (isLarge && this.#lane !== undefined && this.#large.isFull(this.#lane)) return;
     const record = this.#sealer.seal(message);
     const datagram = asDatagram(record);
-    if (datagram.length <= Math.min(path.maxSize, this.#peerMaxSize)) path.send(datagram);
+    if (datagram.length <= narrow) path.send(datagram);
     else if (this.#lane !== undefined) this.#large.send(record, this.#lane);
     else if (this.#large.keep(record)) this.#effects.wantLane();
   }

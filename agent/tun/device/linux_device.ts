@@ -19,8 +19,8 @@ const IFA_F_TENTATIVE = 0x40;
 const IFNAME_BYTES = 16;
 /** struct ifreq */
 const IFREQ_BYTES = 40;
-/** Packets that wait for us; with fewer a burst is lost, and TCP slows down. */
-const QUEUE_PACKETS = 10_000;
+/** Packets that wait for us: a burst fits, and a flood of datagrams delays everything else by a fraction of a second. */
+const QUEUE_PACKETS = 2000;
 
 const IOCTL = {
   TUNSETIFF: 0x400454ca,
