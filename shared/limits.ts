@@ -504,6 +504,8 @@ export const TUN_CARRIED_POLL_MS = 1 * SECOND;
 export const INSIDE_START_TIMEOUT_MS = 10 * SECOND;
 /** A command in a namespace that was asked to end has this long, shorter than INTERRUPT_GRACE_MS. */
 export const INSIDE_GRACE_MS = 2 * SECOND;
+/** The connections of a command that has ended are said goodbye to by then. */
+export const INSIDE_SETTLE_MS = 500;
 /** The file of host names: lists that block advertisements have a few MB. */
 export const HOSTS_FILE_MAX_BYTES = 16 * MiB;
 /** The memory of one share's address: a hundred bytes. */

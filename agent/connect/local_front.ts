@@ -80,11 +80,13 @@ export async function startLocalFront(
     const address = await openAddress(options, tunnel, hooks);
     if (address !== undefined) opened.push(address);
     const map: PortMap | undefined = options.map || options.tun !== "none" && address === undefined
-      ? await openPortMap(fingerprint, tunnel, (change) => tellChange(change, map!.ip, output)).catch((error) => {
-        // Nobody asked for it: there is SOCKS.
-        if (options.map || !(error instanceof ListenError)) throw error;
-        return undefined;
-      })
+      ? await openPortMap(fingerprint, tunnel, (change) => tellChange(change, map!.ip, output, options.map)).catch(
+        (error) => {
+          // Nobody asked for it: there is SOCKS.
+          if (options.map || !(error instanceof ListenError)) throw error;
+          return undefined;
+        },
+      )
       : undefined;
     if (map !== undefined) opened.push(map);
     return {
@@ -179,8 +181,13 @@ function suffixed({ protocol }: Forward, address: string): string {
   return protocol === "udp" ? `${address}/udp` : address;
 }
 
-/** Says which ports came and went. */
-function tellChange({ opened, closed, failed, left }: PortMapChange, ip: string, output: FrontHooks["output"]): void {
+/** Says which ports came and went; to people only where they have asked for it. */
+function tellChange(
+  { opened, closed, failed, left }: PortMapChange,
+  ip: string,
+  output: FrontHooks["output"],
+  asked: boolean,
+): void {
   output.event("map", {
     ip,
     opened,
@@ -188,6 +195,7 @@ function tellChange({ opened, closed, failed, left }: PortMapChange, ip: string,
     failed: failed.map(({ protocol, port, error }) => ({ protocol, port, code: error.code })),
     ...(left === 0 ? {} : { left }),
   });
+  if (!asked) return;
   const came = portsText(opened);
   const went = portsText(closed);
   if (came !== "") output.line(`${ip}: ports ${came}`);

@@ -3,6 +3,7 @@ import { isSshTarget } from "../../shared/ssh/messages.ts";
 import type { CommandContext } from "../cli/context.ts";
 import type { ConnectOptions } from "../cli/options.ts";
 import { ExitCodeError, ToldError } from "../errors.ts";
+import { INSIDE } from "../tun/inside/inside_plan.ts";
 import { runInside } from "../tun/inside/run_inside.ts";
 import { ConnectReport, STREAM_FAILURES } from "./connect_report.ts";
 import { type LocalFront, startLocalFront } from "./local_front.ts";
@@ -54,9 +55,8 @@ export async function runConnect(options: ConnectOptions, context: CommandContex
       },
     });
     if (front.map !== undefined) controller.watchPorts();
-    const { socks, forwards, map, address } = front;
-    const where = address ?? { ip: map?.ip, ip6: undefined, device: undefined, hostname: undefined, hint: undefined };
-    report.ready({ ...where, name, fingerprint, firstUse, socks, forwards });
+    const { socks, forwards } = front;
+    report.ready({ ...whereabouts(options, front), name, fingerprint, firstUse, socks, forwards });
     const running = controller.run(stop);
     if (inside !== undefined) {
       const ending = new AbortController();
@@ -80,6 +80,16 @@ export async function runConnect(options: ConnectOptions, context: CommandContex
     await front?.close();
     await path.close();
   }
+}
+
+/** Where the share is on this machine, or where the command that is started next finds it. */
+function whereabouts({ share: { name }, tun, map: asked, inside }: ConnectOptions, { address, map }: LocalFront) {
+  const nothing = { ip: map?.ip, ip6: undefined, device: undefined, hostname: undefined, hint: undefined };
+  if (inside !== undefined) return { ...nothing, ip: INSIDE.share, hostname: `${name}.spanway` };
+  // Who asked for nothing is not told what else there could be, but for what is least.
+  if (address !== undefined) return { ...address, hint: tun === "wanted" ? address.hint : undefined };
+  const hint = "Its ports are mirrored there. For every port and ping: --exec, --shell, or spanway setup-tun.";
+  return tun === "none" || asked || map === undefined ? nothing : { ...nothing, hint };
 }
 
 function stdioText({ stdio }: ConnectOptions): string {

@@ -98,7 +98,7 @@ export async function takePreparedDevice(
   throw failure ?? new TunError(
     "tun-address-taken",
     wanted === undefined ? "No prepared device has its addresses." : `No prepared device has the address ${wanted}.`,
-    { hint: "Let an administrator make one: sudo spanway setup-tun." },
+    { hint: "spanway setup-tun says what an administrator has to run." },
   );
 }
 

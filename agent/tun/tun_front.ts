@@ -140,6 +140,14 @@ export class TunFront {
     return passed;
   }
 
+  /** Resolves once no connection is left, or after `ms`. */
+  async settled(ms: number): Promise<void> {
+    const until = performance.now() + ms;
+    while (this.#held.size > 0 && performance.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, ms / 50));
+    }
+  }
+
   /** Ends every connection, and the device with them. Idempotent. */
   close(): void {
     clearInterval(this.#sweeping);

@@ -128,6 +128,21 @@ testUnless(missing, "a command has the standard streams and no other descriptor"
   assert.deepEqual(listed.out.trim().split("\n").filter((fd) => Number(fd) < 10), ["0", "1", "2"], listed.err);
 });
 
+testUnless(
+  missing,
+  "programs are told where the share is, and that what the command has closed is closed",
+  async () => {
+    const script = "exec 3<>/dev/tcp/172.16.0.2/25001; echo hi >&3; head -1 <&3";
+    const { out, err } = await exec("--json", "--exec", "--", "bash", "-c", script);
+    assert.equal(out, "hi\n");
+    const events = err.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+    const ready = events.find(({ event }) => event === "ready");
+    assert.deepEqual([ready.ip, ready.hostname], ["172.16.0.2", `${world.share.name}.spanway`]);
+    const stream = events.find(({ event }) => event === "stream");
+    assert.deepEqual([stream.bytesIn, stream.bytesOut, stream.code], [3, 3, undefined], err);
+  },
+);
+
 testUnless(missing, "a long command arrives whole", async () => {
   const long = "x".repeat(100_000);
   const { out, err } = await exec("--exec", "--", "sh", "-c", 'echo "${#1} ${#2}"', "sh", long, long);

@@ -69,8 +69,8 @@ export function connectCommand(run: Runner): Command {
       new Option("--ip <address>", "the address that it shall be, IPv4 (default: 172.16.0.2, or the next free one)")
         .argParser(staticIp),
     )
-    .option("--hosts", "make NAME.spanway known in /etc/hosts while connected", false)
-    .option("--exec", "run a command where the share has an address, without any rights: --exec -- COMMAND", false)
+    .option("--hosts", "make NAME.spanway known in /etc/hosts while connected (as root)", false)
+    .option("--exec", "run the command behind -- where the share has an address, without any rights", false)
     .option("--shell", "the same with your shell", false)
     .option("--internet", "with --exec and --shell: reach everything else through this machine, too", false)
     .option("--map", "mirror the ports that the share listens on to 127.77.x.y, as they come and go", false)
@@ -121,7 +121,7 @@ interface RawConnect extends GlobalOptions {
 function loginOptions(share: string, command: readonly string[], raw: RawConnect): LoginOptions | undefined {
   const { json, quiet, relay, ssh, tty, sshPasswordFile, resumeWindow, forget } = raw;
   if (!ssh) {
-    const lost = command.length > 0 && !raw.exec
+    const lost = command.length > 0 && !raw.exec && !raw.shell
       ? "A command"
       : tty
       ? "--tty"
@@ -131,7 +131,9 @@ function loginOptions(share: string, command: readonly string[], raw: RawConnect
     if (lost === undefined) return undefined;
     throw new UsageError(
       `${lost} needs --ssh${lost === "A command" ? " or --exec" : ""}.`,
-      "Write: spanway connect --ssh NAME -t -- COMMAND",
+      lost === "A command"
+        ? "To run it there: spanway connect --ssh NAME -- COMMAND; here, where the share is: --exec -- COMMAND"
+        : "Write: spanway connect --ssh NAME -t -- COMMAND",
     );
   }
   const other = [

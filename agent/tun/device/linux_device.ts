@@ -236,7 +236,7 @@ function openError(code: number): TunError {
 function attachError(code: number, name: string): TunError {
   if (code === ERRNO.EBUSY) {
     return new TunError("tun-busy", `Another program uses the device ${name}.`, {
-      hint: "End it, or prepare another device: sudo spanway setup-tun.",
+      hint: "End it, or have another device prepared: spanway setup-tun says how.",
     });
   }
   if (code === ERRNO.EPERM || code === ERRNO.EACCES) return notPermitted();
@@ -247,7 +247,8 @@ function attachError(code: number, name: string): TunError {
 
 function notPermitted(): TunError {
   return new TunError("tun-not-permitted", "A static IP needs a right that you do not have here: CAP_NET_ADMIN.", {
-    hint: "Let an administrator run once: sudo spanway setup-tun. Or use --exec or --map, which need no rights.",
+    hint:
+      "spanway setup-tun says what an administrator has to run, once. Or use --exec or --map, which need no rights.",
   });
 }
 

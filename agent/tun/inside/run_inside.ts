@@ -5,6 +5,7 @@ import { join } from "node:path";
 import {
   HOSTS_FILE_MAX_BYTES,
   INSIDE_GRACE_MS,
+  INSIDE_SETTLE_MS,
   INSIDE_START_TIMEOUT_MS,
   RESOLV_CONF_MAX_BYTES,
 } from "../../../shared/limits.ts";
@@ -103,7 +104,10 @@ export async function runInside(options: InsideOptions, around: InsideSurroundin
     const end = endOnSignal(child, around.signal);
     sendFds(libc, ours, "go", []);
     try {
-      return await ended;
+      const code = await ended;
+      // What the command has closed is said to the far side, too.
+      await front.settled(INSIDE_SETTLE_MS);
+      return code;
     } finally {
       end.cancel();
     }

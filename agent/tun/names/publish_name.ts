@@ -119,7 +119,7 @@ function bytesOf(ip: string): Uint8Array {
 function none(): PublishedName {
   return {
     how: "none",
-    hint: "--hosts, run as root, puts the name into /etc/hosts. The proxy knows it by itself.",
+    hint: "Programs here do not know the share by its name, NAME.spanway; with --hosts, as root, they do.",
     close: () => Promise.resolve(),
   };
 }

@@ -27,7 +27,8 @@ export async function runSetupTun(options: SetupTunOptions, { output }: CommandC
     const words = ["sudo", around.node, around.launcher, "setup-tun", ...options.words, "--user", user.name];
     const command = words.map(shellWord).join(" ");
     output.event("setup-tun", { command });
-    output.line("An administrator runs this once; it lasts until the machine is started again:");
+    const once = "An administrator runs this once; it lasts until the machine is started again:";
+    output.line(options.remove ? "An administrator runs this:" : once);
     output.line();
     output.line(`  ${command}`);
     return;
@@ -42,7 +43,7 @@ export async function runSetupTun(options: SetupTunOptions, { output }: CommandC
   const ip6 = v6 ? formatAddressBytes(ips.share6) : null;
   output.event("setup-tun", { device: device.name, user: user.name, ip, ip6, own });
   output.line(`${user.name} can connect to one share at a time at ${ip} now, by the device ${device.name}.`);
-  output.note("Run it again for another share at once, with --remove to undo it.");
+  output.note(`Run it again for a second share at once. To undo it: setup-tun --user ${user.name} --remove`);
 }
 
 interface User {
