@@ -66,6 +66,8 @@ export class TunFront {
   readonly #listenings: TcpListening[] = [];
   readonly #sweeping: ReturnType<typeof setInterval>;
   #closed = false;
+  /** The last connection has gone. */
+  #emptied: () => void = () => {};
   /** Resolves when the device is closed or gone. */
   readonly ended: Promise<void>;
 
@@ -142,10 +144,13 @@ export class TunFront {
 
   /** Resolves once no connection is left, or after `ms`. */
   async settled(ms: number): Promise<void> {
-    const until = performance.now() + ms;
-    while (this.#held.size > 0 && performance.now() < until) {
-      await new Promise((resolve) => setTimeout(resolve, ms / 50));
-    }
+    if (this.#held.size === 0) return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await new Promise<void>((resolve) => {
+      this.#emptied = resolve;
+      timer = setTimeout(resolve, ms);
+    });
+    clearTimeout(timer);
   }
 
   /** Ends every connection, and the device with them. Idempotent. */
@@ -194,6 +199,7 @@ export class TunFront {
     });
     clearTimeout(waiting);
     this.#held.delete(call);
+    if (this.#held.size === 0) this.#emptied();
     if (!opened) {
       this.#core.answer(call, end.code ?? "reset");
       return answered();

@@ -7,10 +7,9 @@
  */
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { cpus, release, totalmem } from "node:os";
-import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
+import { describeMachine, median } from "../summary.ts";
 import { findDeno } from "../../agent/bin/runtime.js";
 import { startConnect } from "../../tests/support/connect.ts";
 import { memoryOf, startRelay, startShare } from "../../tests/support/spanway.ts";
@@ -62,7 +61,7 @@ await using stack = new AsyncDisposableStack();
 const ways = await openWays();
 const figures = await measureAll();
 const memory = values.only === undefined ? await measureMemory() : {};
-const machine = describeMachine();
+const machine = describeAll();
 if (values.json === true) {
   console.log(JSON.stringify({ machine, seconds, figures, memory }));
 } else print();
@@ -164,20 +163,13 @@ async function measureMemory(): Promise<Record<string, Record<string, { before: 
   return all;
 }
 
-function describeMachine(): string {
-  const ssh = ways.some(({ name }) => name === "openssh") ? `, ${sshVersion()}` : "";
-  const core = `${cpus().length} cores (${cpus()[0]?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GiB`;
-  return `${core}, ${process.platform} ${release()}, Deno ${Deno.version.deno}${ssh}`;
+function describeAll(): string {
+  return describeMachine() + (ways.some(({ name }) => name === "openssh") ? `, ${sshVersion()}` : "");
 }
 
 function sshVersion(): string {
   // It says so on standard error.
   return execFileSync("sh", ["-c", "ssh -V 2>&1"], { encoding: "utf8" }).trim().split(",")[0]!;
-}
-
-function median(numbers: number[]): number {
-  const sorted = numbers.filter((each) => !Number.isNaN(each)).sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }
 
 function print(): void {

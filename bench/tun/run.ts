@@ -7,10 +7,9 @@
  */
 import { execFile, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { cpus, release, totalmem } from "node:os";
-import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
+import { describeMachine, median } from "../summary.ts";
 import { findDeno } from "../../agent/bin/runtime.js";
 import { startConnect } from "../../tests/support/connect.ts";
 import { whyNoProgram } from "../../tests/support/needs.ts";
@@ -113,16 +112,6 @@ async function measureAll(): Promise<Record<string, Partial<Record<Way, number>>
 async function run(words: readonly string[]): Promise<string> {
   const [program = "", ...rest] = [...via, ...words];
   return (await execute(program, rest, { timeout: PROGRAM_TIMEOUT_MS, maxBuffer: 2 ** 26 })).stdout;
-}
-
-function describeMachine(): string {
-  const core = `${cpus().length} cores (${cpus()[0]?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GiB`;
-  return `${core}, ${process.platform} ${release()}, Deno ${Deno.version.deno}`;
-}
-
-function median(numbers: number[]): number {
-  const sorted = numbers.filter((each) => !Number.isNaN(each)).sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }
 
 function print(): void {

@@ -93,6 +93,12 @@ export class TunWorld implements AsyncDisposable {
     return { [Symbol.dispose]: () => void child.kill("SIGKILL") };
   }
 
+  /** True when the server that echoes at this port of the share answers at this address, on the other machine. */
+  async answers(ip: string, port: number): Promise<boolean> {
+    const script = `exec 3<>/dev/tcp/${ip}/${port}; echo hi >&3; head -1 <&3`;
+    return (await this.run("connector", ["timeout", "5", "bash", "-c", script])).out === "hi\n";
+  }
+
   /** What of an address is left on the other machine: devices, routes, names. */
   async left(): Promise<string> {
     const parts = await Promise.all([

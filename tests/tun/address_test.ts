@@ -26,17 +26,7 @@ if (missing === undefined) {
   });
 }
 
-/** True when the share's server answers at this address. */
-async function answers(ip: string): Promise<boolean> {
-  const said = await world.run("connector", [
-    "timeout",
-    "5",
-    "bash",
-    "-c",
-    `exec 3<>/dev/tcp/${ip}/25001; echo hi >&3; head -1 <&3`,
-  ]);
-  return said.out === "hi\n";
-}
+const answers = (ip: string) => world.answers(ip, 25_001);
 
 /** A home for several commands, in which the share is known already. */
 function ownHome(): Disposable & { readonly path: string } {

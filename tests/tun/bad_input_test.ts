@@ -25,16 +25,7 @@ if (missing === undefined) {
   });
 }
 
-async function answers(ip: string): Promise<boolean> {
-  const said = await world.run("connector", [
-    "timeout",
-    "5",
-    "bash",
-    "-c",
-    `exec 3<>/dev/tcp/${ip}/25001; echo hi >&3; head -1 <&3`,
-  ]);
-  return said.out === "hi\n";
-}
+const answers = (ip: string) => world.answers(ip, 25_001);
 
 /** Sends much of a kind; the share must be there afterwards, and the memory what it was. */
 async function flood(connect: RunningConnect, kind: string, count: number, mostMiB: number): Promise<void> {

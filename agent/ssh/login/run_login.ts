@@ -18,7 +18,8 @@ import { askKeyOpen } from "./login_password.ts";
 import { findLogin, type FoundLogin } from "./open_login.ts";
 import { serveProxy } from "./proxy_socket.ts";
 import { runSsh } from "./run_ssh.ts";
-import { hostBlock, knownHosts, shellWord } from "./ssh_settings.ts";
+import { shellWord } from "../../shell/shell_word.ts";
+import { hostBlock, knownHosts } from "./ssh_settings.ts";
 
 /** A file that ssh makes when it is logged in. */
 const LOGGED_IN = "logged-in";

@@ -1,3 +1,4 @@
+import { shellWord } from "../../shell/shell_word.ts";
 /** What ssh is told, as text of its configuration files (ssh_config(5), sshd(8) for known_hosts). */
 
 /** Where what a login needs lies. Absolute paths. */
@@ -56,11 +57,6 @@ export function hostBlock({ name, user, files, proxy, afterLogin }: LoginSetting
       : [["PermitLocalCommand", "yes"], ["LocalCommand", afterLogin.replaceAll("%", "%%")]] as [string, string][]),
   ];
   return [`Host ${name} ${hostAlias(name)}`, ...settings.map(([key, value]) => `  ${key} ${value}`), ""].join("\n");
-}
-
-/** A word for a POSIX shell. */
-export function shellWord(word: string): string {
-  return /^[A-Za-z0-9_./:@=,+#-]+$/.test(word) && !word.startsWith("#") ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 /** A file name in ssh_config, where `%` begins a token. */

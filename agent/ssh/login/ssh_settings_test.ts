@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { testUnless, whyNoProgram } from "../../../tests/support/needs.ts";
-import { hostBlock, knownHosts, type LoginSettings, shellWord } from "./ssh_settings.ts";
+import { hostBlock, knownHosts, type LoginSettings } from "./ssh_settings.ts";
+import { shellWord } from "../../shell/shell_word.ts";
 
 const SETTINGS: LoginSettings = {
   name: "calm-otter-1234",

@@ -10,7 +10,8 @@ import {
   SSH_PLACE_LOCK_WAIT_MS,
   SSH_PLACE_TURNS_MAX,
 } from "../../../shared/limits.ts";
-import { shellWord } from "../login/ssh_settings.ts";
+import { FAIL_BY } from "../../shell/fail_by.ts";
+import { shellWord } from "../../shell/shell_word.ts";
 import { LOCK, REPLACE } from "./script_replace.ts";
 import { TEXT } from "./script_text.ts";
 
@@ -62,7 +63,7 @@ export function placeScript(task: Task, { homeOf, file, hostKeysDir, from }: Whe
   const lines = Object.entries(values).map(([name, value]) => `${name}=${shellWord(String(value))}`);
   // sshd looks where the system says that the user is at home, whatever HOME is; a tilde asks the same in every shell.
   if (homeOf !== undefined) lines.push(`HOME=~${homeOf}`);
-  return `${lines.join("\n")}\n${BASE}${TEXT}${LOCK}${REPLACE}${TASKS}${START}`;
+  return `${lines.join("\n")}\n${BASE}${FAIL_BY}${TEXT}${LOCK}${REPLACE}${TASKS}${START}`;
 }
 
 /** Talking, and what every part needs. `fail WHAT DETAIL` is explained in place_failure.ts. */
@@ -84,16 +85,6 @@ fail() {
   exit 1
 }
 
-# $1: the path it is about; $2: what the system said to it
-fail_by() {
-  case $2 in
-    *'No space left'* | *[Qq]'uota exceeded'*) fail full "$1" ;;
-    *'Read-only file system'*) fail read-only "$1" ;;
-    *'Permission denied'*) fail denied "$1" ;;
-    *'Operation not permitted'*) fail fixed "$1" ;;
-    *) fail other "$1: $(printf '%s' "$2" | tr -c '[:print:]' ' ' | cut -c 1-200)" ;;
-  esac
-}
 
 cleanup() {
   if [ -n "$tmp" ]; then rm -f "$tmp"; fi

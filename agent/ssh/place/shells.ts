@@ -2,7 +2,7 @@
 import { SSH_PLACE_REMOTE_TIMEOUT_MS, SSH_PLACE_TIMEOUT_MS } from "../../../shared/limits.ts";
 import { printable } from "../../cli/printable.ts";
 import { SshError } from "../../errors.ts";
-import { shellWord } from "../login/ssh_settings.ts";
+import { shellWord } from "../../shell/shell_word.ts";
 import { type Ended, firstLine, lastLine, type Run, runProgram } from "./run_program.ts";
 
 /** A way to a POSIX shell. */

@@ -10,7 +10,7 @@ import { receiveFds, sendFds } from "../device/pass_fds.ts";
 import { TunError } from "../../errors.ts";
 import { parseIp } from "../../reach/ip.ts";
 import { addressBytes } from "../addresses.ts";
-import { INSIDE_VARIABLE, insideIps, type InsidePlan } from "./inside_plan.ts";
+import { INSIDE, INSIDE_IPS, INSIDE_VARIABLE, type InsidePlan } from "./inside_plan.ts";
 
 const MS_BIND = 4096n;
 const PR_SET_PDEATHSIG = 1;
@@ -55,16 +55,15 @@ export async function enter(): Promise<number> {
 async function open(libc: Libc, plan: InsidePlan): Promise<{ fds: number[]; v6: boolean }> {
   startLoopback(libc);
   const device = openLinuxDevice(libc, "spanway%d");
-  const ips = insideIps(plan);
-  const { v6 } = await configureLinuxDevice(libc, device.name, ips);
-  routeLinuxDevice(libc, device.name, plan.internet ? "everything" : addressBytes(parseIp(plan.resolver)!));
+  const { v6 } = await configureLinuxDevice(libc, device.name, INSIDE_IPS);
+  routeLinuxDevice(libc, device.name, plan.internet ? "everything" : addressBytes(parseIp(INSIDE.resolver)!));
   allowPing();
   for (const [ours, theirs] of plan.files) {
     if (libc.mount(cString(ours), cString(theirs), 0n, MS_BIND, 0n) < 0 && errno(libc) !== ERRNO.ENOENT) {
       throw new Error(`${theirs} cannot be replaced in the namespace (error ${errno(libc)})`);
     }
   }
-  const listeners = [listenOn(libc, ips.own4), ...(v6 ? [listenOn(libc, ips.own6)] : [])];
+  const listeners = [listenOn(libc, INSIDE_IPS.own4), ...(v6 ? [listenOn(libc, INSIDE_IPS.own6)] : [])];
   return { fds: [device.fd, ...listeners], v6 };
 }
 

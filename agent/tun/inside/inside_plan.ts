@@ -1,5 +1,5 @@
 /** What the process in the namespace is told. */
-import { formatAddressBytes, type TunIps, tunIps } from "../addresses.ts";
+import { type TunIps, tunIps } from "../addresses.ts";
 import { parseIp } from "../../reach/ip.ts";
 
 /** The variable with the path of the file in which it stands: one variable has no room for long commands. */
@@ -10,12 +10,8 @@ export interface InsidePlan {
   readonly libc: string;
   /** The socket on which it hands over what it has opened. */
   readonly socket: number;
-  readonly own: string;
-  readonly share: string;
   /** Every address leads to the device, not only the share's. */
   readonly internet: boolean;
-  /** Besides the share's, the address at which names are looked up. */
-  readonly resolver: string;
   /** Files that stand in the place of others: [path of ours, path of theirs]. */
   readonly files: readonly (readonly [string, string])[];
   /** What to run then, and its environment. */
@@ -23,14 +19,8 @@ export interface InsidePlan {
   readonly env: Readonly<Record<string, string | null>>;
 }
 
-/** The addresses in the namespace. */
-export function insideIps({ own, share }: Pick<InsidePlan, "own" | "share">): TunIps {
-  return tunIps(parseIp(own)!, parseIp(share)!);
-}
-
 /** The addresses that every namespace has: nothing else is there that could have them. */
 export const INSIDE = { own: "172.16.0.1", share: "172.16.0.2", resolver: "172.16.0.53" } as const;
 
-export function textOf(address: Uint8Array): string {
-  return formatAddressBytes(address);
-}
+/** The first two, with their twins, as they stand in packets. */
+export const INSIDE_IPS: TunIps = tunIps(parseIp(INSIDE.own)!, parseIp(INSIDE.share)!);

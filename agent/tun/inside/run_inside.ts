@@ -22,7 +22,7 @@ import { receiveFds, sendFds, socketPair } from "../device/pass_fds.ts";
 import { type PingTunnel, TunFront } from "../tun_front.ts";
 import { type DnsServer, serveDns } from "../names/dns_server.ts";
 import { dnsForwarder } from "../names/forwarder.ts";
-import { INSIDE, INSIDE_VARIABLE, insideIps, type InsidePlan } from "./inside_plan.ts";
+import { INSIDE, INSIDE_IPS, INSIDE_VARIABLE, type InsidePlan } from "./inside_plan.ts";
 import { Outside } from "./outside.ts";
 import { shellPlan } from "./shell_plan.ts";
 
@@ -72,7 +72,6 @@ export async function runInside(options: InsideOptions, around: InsideSurroundin
     const plan: InsidePlan = {
       libc: tun.libc,
       socket: theirs,
-      ...INSIDE,
       internet: options.internet,
       files: [[hosts, "/etc/hosts"], [resolvConf, "/etc/resolv.conf"]],
       command,
@@ -98,7 +97,7 @@ export async function runInside(options: InsideOptions, around: InsideSurroundin
       if (target.host === INSIDE.resolver) return target.port === DNS_PORT ? resolver.address : undefined;
       return options.internet && isOrdinary(target.host) ? target : undefined;
     }, stop.signal);
-    const front = await serve(libc, plan, inside, around.tunnel, outside);
+    const front = await serve(libc, inside, around.tunnel, outside);
     opened.push(front);
     around.leaveInterrupts();
     const end = endOnSignal(child, around.signal);
@@ -138,17 +137,17 @@ async function openedInside(libc: Libc, socket: number): Promise<Opened | undefi
 
 function serve(
   libc: Libc,
-  plan: InsidePlan,
   { device, listener4, listener6 }: Opened,
   tunnel: PingTunnel,
   outside: Outside,
 ): Promise<TunFront> {
-  const ips = insideIps(plan);
   const listen = (fd: number) => ({ host: "", port: 0, fd });
   return TunFront.open({
     device: new FdDevice(linuxCalls(libc), "spanway0", device),
-    v4: { own: ips.own4, share: ips.share4, listen: listen(listener4) },
-    v6: listener6 === undefined ? undefined : { own: ips.own6, share: ips.share6, listen: listen(listener6) },
+    v4: { own: INSIDE_IPS.own4, share: INSIDE_IPS.share4, listen: listen(listener4) },
+    v6: listener6 === undefined
+      ? undefined
+      : { own: INSIDE_IPS.own6, share: INSIDE_IPS.share6, listen: listen(listener6) },
     tunnel,
     outside,
   });
@@ -162,7 +161,7 @@ function isOrdinary(host: string): boolean {
 
 /** Answers questions for the share's name, and, where everything can be reached, hands on all others. */
 async function insideResolver(name: string, internet: boolean, v6: boolean): Promise<DnsServer> {
-  const { share4, share6 } = insideIps(INSIDE);
+  const { share4, share6 } = INSIDE_IPS;
   const text = internet ? await readText("/etc/resolv.conf", RESOLV_CONF_MAX_BYTES).catch(() => undefined) : undefined;
   const forward = text === undefined ? undefined : dnsForwarder(text);
   return await serveDns({ host: "127.0.0.1", port: 0 }, { name, v4: share4, v6: v6 ? share6 : undefined }, forward);
@@ -224,7 +223,7 @@ function endOnSignal(child: Deno.ChildProcess, signal: AbortSignal): { cancel():
 /** This machine's file of host names, and the share's. */
 async function hostsText(name: string, v6: boolean): Promise<string> {
   const text = await readText("/etc/hosts", HOSTS_FILE_MAX_BYTES).catch(() => undefined) ?? "127.0.0.1 localhost\n";
-  const { share4, share6 } = insideIps(INSIDE);
+  const { share4, share6 } = INSIDE_IPS;
   const names = `${name}.spanway ${name}`;
   const lines = [share4, ...(v6 ? [share6] : [])].map((address) => `${formatAddressBytes(address)} ${names}\n`);
   return `${lines.join("")}${text}`;

@@ -33,7 +33,7 @@ for (const [shell, [file, text]] of Object.entries(OWN)) {
           timeout: 20_000,
         });
         // Terminals get colours and movements in between.
-        // deno-lint-ignore no-control-regex
+        // deno-lint-ignore no-control-regex -- those are what is taken out
         const shown = stdout.replace(/\x1b[^a-zA-Z]*[a-zA-Z]/g, "");
         assert.ok(shown.includes("(my-demo) "), shown);
         if (text !== "") assert.match(shown, /own-settings[^]*\(my-demo\) mine> /);

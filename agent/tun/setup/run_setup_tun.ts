@@ -5,6 +5,7 @@ import type { CommandContext } from "../../cli/context.ts";
 import type { SetupTunOptions } from "../../cli/options.ts";
 import { TunError, UsageError } from "../../errors.ts";
 import { launched, type Surroundings } from "../../launched.ts";
+import { shellWord } from "../../shell/shell_word.ts";
 import { formatAddressBytes } from "../addresses.ts";
 import { type Libc, loadLibc } from "../device/libc.ts";
 import { keepLinuxDevice, openLinuxDevice } from "../device/linux_device.ts";
@@ -85,8 +86,4 @@ async function userOf(name: string | undefined, { user, sudoUser, programs }: Su
     throw new UsageError(`There is no user "${name}" on this machine.`, "Give the name of an account to --user.");
   }
   return { name, uid };
-}
-
-function shellWord(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -6,6 +6,8 @@
  *
  * Several may run at once, so the file is changed under a lock.
  */
+import { FAIL_BY } from "../../../shell/fail_by.ts";
+import { shellWord } from "../../../shell/shell_word.ts";
 import {
   HOSTS_MAX_BYTES,
   NAME_GUARD_LOCK_WAIT_MS,
@@ -52,12 +54,8 @@ export function guardScript(task: GuardTask): string {
     turns: NAME_GUARD_TURNS_MAX,
     undos_max: NAME_GUARD_UNDOS_MAX,
   };
-  const lines = Object.entries(values).map(([name, value]) => `${name}=${quoted(String(value))}`);
-  return `${lines.join("\n")}\n${BASE}${OWNERS}${FILES}${TASKS}main\n`;
-}
-
-function quoted(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
+  const lines = Object.entries(values).map(([name, value]) => `${name}=${shellWord(String(value))}`);
+  return `${lines.join("\n")}\n${BASE}${FAIL_BY}${OWNERS}${FILES}${TASKS}main\n`;
 }
 
 /**
@@ -83,16 +81,6 @@ fail() {
   exit 1
 }
 
-# $1: the path it is about; $2: what the system said to it
-fail_by() {
-  case $2 in
-    *'No space left'* | *[Qq]'uota exceeded'*) fail full "$1" ;;
-    *'Read-only file system'*) fail read-only "$1" ;;
-    *'Permission denied'*) fail denied "$1" ;;
-    *'Operation not permitted'*) fail fixed "$1" ;;
-    *) fail other "$1: $(printf '%s' "$2" | tr -c '[:print:]' ' ' | cut -c 1-200)" ;;
-  esac
-}
 
 need() {
   for each in awk cat chmod cksum cp cut dd dirname grep ln ls mv readlink rm sed sleep sort sync tail tr wc; do

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { isIPv4 } from "node:net";
+import { concatBytes as joined } from "@noble/hashes/utils.js";
 
 const TCP = 6;
 const UDP = 17;
@@ -145,16 +146,6 @@ function wordOf(value: number): Uint8Array {
 
 function longOf(value: number): Uint8Array {
   return joined(wordOf(Math.floor(value / 0x10000)), wordOf(value % 0x10000));
-}
-
-function joined(...parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }
 
 export { ICMP, ICMPV6, joined, TCP, UDP };
