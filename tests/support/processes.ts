@@ -1,5 +1,5 @@
 /** Looks at processes and does rough things to them. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import process from "node:process";
 import { PATIENCE_MS } from "./spanway.ts";
 
@@ -46,7 +46,19 @@ export async function eventually<T>(
   }
 }
 
-/** Resolves when none of the processes runs any more. */
+/**
+ * Resolves when none of the processes runs any more.
+ * @throws {Error} after that many milliseconds, with how `ps` describes those that are left
+ */
 export async function allGone(pids: readonly number[], ms = 5000): Promise<void> {
-  await eventually(`the end of ${pids.join(", ")}`, () => !pids.some(isRunning), ms);
+  await eventually(`the end of ${pids.join(", ")}`, () => {
+    const left = pids.filter(isRunning);
+    if (left.length > 0) throw new Error(`still there:\n${described(left)}`);
+    return true;
+  }, ms);
+}
+
+function described(pids: readonly number[]): string {
+  const columns = "pid,ppid,pgid,sid,stat,etime,ignored,pending,args";
+  return spawnSync("ps", ["-o", columns, "-p", pids.join(",")], { encoding: "utf8" }).stdout;
 }
