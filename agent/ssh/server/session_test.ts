@@ -7,6 +7,7 @@ import process from "node:process";
 import type { Readable } from "node:stream";
 import ssh2, { type Client, type ClientChannel } from "ssh2";
 import { SSH_HANGUP_MS } from "../../../shared/limits.ts";
+import { SECONDS_MS } from "../../../tests/support/life.ts";
 import { testUnless, whyNoProgram } from "../../../tests/support/needs.ts";
 import { allGone, eventually } from "../../../tests/support/processes.ts";
 import { TestTerminal } from "../../../tests/support/terminal.ts";
@@ -235,7 +236,7 @@ testUnless(why, "a connection that breaks hangs up on its shells and commands, a
   const all = (await Promise.all(["plain", "deaf", "deaf-terminal", "told", "terminal"].map(pids))).flat();
   assert.ok(all.length >= 9, `${all}`);
   world.breakAll();
-  await allGone(all, SSH_HANGUP_MS + 5000);
+  await allGone(all, SSH_HANGUP_MS + SECONDS_MS);
   assert.ok(existsSync(join(world.home, "hung-up")));
   for (const { code } of await Promise.all(sessions)) assert.equal(code, 255);
 });
