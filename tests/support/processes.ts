@@ -52,13 +52,11 @@ export async function eventually<T>(
  */
 export async function allGone(pids: readonly number[], ms = 5000): Promise<void> {
   await eventually(`the end of ${pids.join(", ")}`, () => {
-    const left = pids.filter(isRunning);
-    if (left.length > 0) throw new Error(`still there:\n${described(left)}`);
+    const columns = "pid,ppid,pgid,sid,stat,etime,ignored,pending,args";
+    const { stdout } = spawnSync("ps", ["-ww", "-o", columns, "-p", pids.join(",")], { encoding: "utf8" });
+    const [head, ...rows] = stdout.trimEnd().split("\n");
+    const left = rows.filter((row) => !/^(?:\s*\d+){4}\s+Z/.test(row));
+    if (left.length > 0) throw new Error(`still there:\n${[head, ...left].join("\n")}`);
     return true;
   }, ms);
-}
-
-function described(pids: readonly number[]): string {
-  const columns = "pid,ppid,pgid,sid,stat,etime,ignored,pending,args";
-  return spawnSync("ps", ["-o", columns, "-p", pids.join(",")], { encoding: "utf8" }).stdout;
 }

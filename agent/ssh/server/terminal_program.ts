@@ -3,7 +3,7 @@ import { constants } from "node:os";
 import type { Buffer } from "node:buffer";
 import { type Duplex, Readable } from "node:stream";
 import type { IPty } from "@lydell/node-pty";
-import { SSH_TERMINAL_QUIET_MS } from "../../../shared/limits.ts";
+import { SSH_HANGUP_MS, SSH_TERMINAL_QUIET_MS } from "../../../shared/limits.ts";
 import { ProcessGroup } from "./process_group.ts";
 import { checkShell, noShell, type Program, type ProgramExit, type ProgramPlan, shellWords } from "./program.ts";
 
@@ -41,18 +41,19 @@ export async function startInTerminal(plan: ProgramPlan, { name, columns, rows }
   const socket = socketOf(terminal);
   // Its own listener throws what nobody else listens for.
   socket.on("error", () => {});
-  const { output, over } = outputOf(socket);
+  const { output, over, discard } = outputOf(socket);
+  const exited = new Promise<ProgramExit>((resolve) =>
+    terminal.onExit(({ exitCode, signal }) => {
+      over();
+      group.leaderEnded();
+      resolve(exitOf(exitCode, signal));
+    })
+  );
   return {
     input: socket,
     output,
     group,
-    exited: new Promise((resolve) =>
-      terminal.onExit(({ exitCode, signal }) => {
-        over();
-        group.leaderEnded();
-        resolve(exitOf(exitCode, signal));
-      })
-    ),
+    exited,
     resize: (columns, rows) => {
       try {
         terminal.resize(columns, rows);
@@ -62,8 +63,14 @@ export async function startInTerminal(plan: ProgramPlan, { name, columns, rows }
     },
     hangUp: () => {
       group.hangUp();
-      // With its last holder gone the terminal hangs up on what runs in the foreground, which is another group.
-      output.destroy();
+      discard();
+      // With its last holder gone the terminal hangs up on what runs in the foreground, which is another group, and on the
+      // shell once more. That comes later: bash, while it is telling its jobs, would end at the second signal at once.
+      const close = setTimeout(() => output.destroy(), SSH_HANGUP_MS);
+      void exited.then(() => {
+        clearTimeout(close);
+        output.destroy();
+      });
     },
   };
 }
@@ -78,10 +85,16 @@ function socketOf(terminal: IPty): Duplex {
  * the stream itself as soon as it reads that nobody holds the terminal any more, whether everything was taken or not;
  * here both wait until the reader has got the last of it.
  */
-function outputOf(socket: Duplex): { readonly output: Readable; readonly over: () => void } {
+function outputOf(socket: Duplex): {
+  readonly output: Readable;
+  readonly over: () => void;
+  /** Nobody reads any more. */
+  readonly discard: () => void;
+} {
   const destroy = socket.destroy.bind(socket);
   let paused = false;
   let ending = false;
+  let discarding = false;
   let quiet: ReturnType<typeof setTimeout> | undefined;
   const destroyWhenQuiet = () => {
     clearTimeout(quiet);
@@ -108,13 +121,19 @@ function outputOf(socket: Duplex): { readonly output: Readable; readonly over: (
   });
   socket.on("data", (bytes: Buffer) => {
     destroyWhenQuiet();
-    if (output.destroyed || output.push(bytes)) return;
+    if (discarding || output.destroyed || output.push(bytes)) return;
     paused = true;
     socket.pause();
     clearTimeout(quiet);
   });
   return {
     output,
+    discard: () => {
+      discarding = true;
+      paused = false;
+      socket.resume();
+      destroyWhenQuiet();
+    },
     over: () => {
       clearTimeout(quiet);
       if (!output.destroyed) output.push(null);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Readable } from "node:stream";
-import { eventually, isRunning } from "../../../tests/support/processes.ts";
+import { allGone, eventually, isRunning } from "../../../tests/support/processes.ts";
 import { SSH_TERMINAL_QUIET_MS } from "../../../shared/limits.ts";
 import { testUnless, whyNoProgram } from "../../../tests/support/needs.ts";
 import { startInTerminal } from "./terminal_program.ts";
@@ -38,3 +38,24 @@ testUnless(why, "a program that is hung up on ends, though nobody has read what 
   program.hangUp();
   assert.deepEqual(await program.exited, { signal: "HUP" });
 });
+
+testUnless(
+  why ?? whyNoProgram("bash"),
+  "a shell that is hung up on takes its background jobs along, each time",
+  async () => {
+    const jobs: number[] = [];
+    // One after the other: a terminal is held open by whatever was started after it.
+    for (let i = 0; i < 40; i++) {
+      const program = await startInTerminal({ ...plan(""), shell: "/bin/bash", command: undefined }, TERMINAL);
+      let shown = "";
+      program.output.on("data", (bytes) => shown += bytes);
+      program.input.write("sleep 1000 & echo job=$!.; cat\n");
+      const begun = () => /^job=(\d+)\.\r$/m.exec(shown)?.[1];
+      while (begun() === undefined) await once(program.output, "data");
+      jobs.push(Number(begun()));
+      program.hangUp();
+      await program.exited;
+    }
+    await allGone(jobs);
+  },
+);

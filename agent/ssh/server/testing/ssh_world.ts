@@ -38,6 +38,8 @@ export function splice(one: TcpEnd, other: TcpEnd): void {
   other.start(listener(other, one));
 }
 
+function hungUp(): void {}
+
 export class SshWorld implements Disposable {
   readonly server: SshServer;
   /** Temporary; the keys are beside `home`. */
@@ -56,6 +58,8 @@ export class SshWorld implements Disposable {
     this.home = join(dir, "home");
     this.#listener = listener;
     this.port = (listener.address() as AddressInfo).port;
+    // As the agent does: what it starts then takes the signal as usual, even if all of this runs under nohup.
+    process.on("SIGHUP", hungUp);
     listener.on("connection", (socket: Socket) => {
       this.#sockets.add(socket);
       socket.on("error", () => {});
@@ -151,6 +155,7 @@ export class SshWorld implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    process.off("SIGHUP", hungUp);
     for (const child of this.#children) child.kill("SIGKILL");
     this.server.close();
     this.#listener.close();
