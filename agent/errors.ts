@@ -29,6 +29,18 @@ export type HomeErrorCode =
 /** The configuration directory or the key in it cannot be used. */
 export class HomeError extends SpanwayError<HomeErrorCode> {}
 
+export type BackupErrorCode =
+  | "backup-nothing" // there is no state in the directory
+  | "backup-exists" // the file, or one that is needed on the way, is there already
+  | "backup-damaged" // cut off, changed, or none of ours
+  | "backup-unsupported" // of a later version
+  | "backup-failed" // a file could not be read or written
+  | "state-changed" // something wrote to the state while it was read
+  | "restore-occupied"; // the directory has something in it
+
+/** The state of a service could not be saved, or not be put back. */
+export class BackupError extends SpanwayError<BackupErrorCode> {}
+
 export type TargetErrorCode =
   | "target-none" // no target was given and nothing was found
   | "target-missing" // the folder that was named does not exist

@@ -2,9 +2,10 @@
 /**
  * Makes what the published package runs: `dist/agent.js` (the agent, for Node and for Deno, as nothing under node_modules
  * may be TypeScript) with the parts it loads on demand beside it, and `dist/worker.js` (the Worker). npm packages stay
- * outside: they are dependencies.
+ * outside: they are dependencies. Also `dist/workerd/`, which is all that workerd needs to be a service by itself.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { Buffer } from "node:buffer";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -66,3 +67,26 @@ console.log(`dist/agent.js and ${Object.keys(metafile.outputs).length - 1} parts
 const worker = makeBundle();
 if (worker === undefined) throw new Error("dist/worker.js could not be made");
 console.log(relative(root, worker));
+
+const { plainConfig } = await load(join(root, "worker", "host", "plain_config.ts"));
+const plain = join(dist, "workerd");
+mkdirSync(plain, { recursive: true });
+copyFileSync(worker, join(plain, "worker.js"));
+writeFileSync(join(plain, "config.capnp"), plainConfig());
+console.log(`${relative(root, plain)}: for workerd by itself`);
+
+/**
+ * A module of ours that imports nothing at run time but others of that kind.
+ * @param {string} path
+ */
+async function load(path) {
+  const { outputFiles } = await build({
+    entryPoints: [path],
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    write: false,
+  });
+  const [file] = outputFiles;
+  return await import(`data:text/javascript;base64,${Buffer.from(file?.contents ?? []).toString("base64")}`);
+}

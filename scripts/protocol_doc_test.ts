@@ -38,15 +38,18 @@ function shows(bytes: Uint8Array, what: string): void {
 }
 
 Deno.test("docs/protocol shows the bytes of control messages", () => {
+  const hello = {
+    t: "hello",
+    versions: [1],
+    role: "share",
+    name: "frosty-weasel-0857",
+    ticket: Uint8Array.of(1, 2),
+    agent: "s",
+  } as const;
   const messages: ControlMessage[] = [
-    {
-      t: "hello",
-      versions: [1],
-      role: "share",
-      name: "frosty-weasel-0857",
-      ticket: Uint8Array.of(1, 2),
-      agent: "s",
-    },
+    hello,
+    { ...hello, session: "a1" },
+    { t: "dial", session: "a1" },
     { t: "welcome", version: 1, session: "a1", region: "local", expiresAt: 1_800_000_000_000 },
     { t: "refuse", code: "no", message: "m" },
     { t: "ping", n: 7 },

@@ -1,7 +1,9 @@
 // @ts-check
 /**
- * Runs every test: those for Deno, then those that need Node itself, and sums them up in one closing line.
- * Arguments are handed to `deno test` (paths, --filter); with any, the tests for Node are left out.
+ * Runs every test, and sums them up in one closing line: those for Deno, then those that need Node itself, then once more
+ * those of sharing, connecting and SSH against the Worker alone, without an edge.
+ * Arguments are handed to `deno test` (paths, --filter); with any, only that is run, against the service that
+ * SPANWAY_TEST_SERVICE names (`edge` or `workerd`).
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -19,24 +21,36 @@ let broken = false;
 
 const deno = findDeno();
 if (deno === undefined) throw new Error("Deno is not installed; run npm install");
-run(deno, ["test", "--quiet", "-A", `--junit-path=${join(reports, "deno.xml")}`, ...args], "deno.xml");
+denoTests(args, "deno.xml");
 if (args.length === 0) {
   const files = nodeTests(root);
   const reporters = ["--test-reporter=spec", "--test-reporter-destination=stdout"];
   const junit = ["--test-reporter=junit", `--test-reporter-destination=${join(reports, "node.xml")}`];
   run(process.execPath, ["--import", "tsx", "--test", ...reporters, ...junit, ...files], "node.xml");
+  console.log("\nAgainst the Worker alone:");
+  denoTests(testsOfServices(), "workerd.xml", { SPANWAY_TEST_SERVICE: "workerd" });
 }
 rmSync(reports, { recursive: true });
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exit(broken || total.failed > 0 || total.passed === 0 ? 1 : 0);
 
 /**
+ * @param {readonly string[]} argv
+ * @param {string} report
+ * @param {Readonly<Record<string, string>>} [env]
+ */
+function denoTests(argv, report, env) {
+  run(String(deno), ["test", "--quiet", "-A", `--junit-path=${join(reports, report)}`, ...argv], report, env);
+}
+
+/**
  * @param {string} program
  * @param {readonly string[]} argv
  * @param {string} report
+ * @param {Readonly<Record<string, string>>} [env]
  */
-function run(program, argv, report) {
-  const { status } = spawnSync(program, argv, { cwd: root, stdio: "inherit" });
+function run(program, argv, report, env = {}) {
+  const { status } = spawnSync(program, argv, { cwd: root, stdio: "inherit", env: { ...process.env, ...env } });
   if (status !== 0) broken = true;
   let text = "";
   try {
@@ -51,6 +65,12 @@ function run(program, argv, report) {
   total.failed += failed;
   total.skipped += skipped;
   total.passed += cases - failed - skipped;
+}
+
+/** Paths of the tests that run against any service. */
+function testsOfServices() {
+  const files = readdirSync(join(root, "tests")).filter((name) => name.endsWith("_test.ts"));
+  return [...files, "connect", "ssh"].map((name) => join("tests", name));
 }
 
 /**

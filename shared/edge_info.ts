@@ -16,4 +16,8 @@ export interface EdgeReport {
 /** An edge as agents are told of it: where they can attach. */
 export interface EdgeInfo extends Pick<EdgeReport, "region" | "url" | "ws" | "certHashes"> {
   readonly id: string;
+  /** False where only WebSocket is to be had. */
+  readonly udp?: false;
+  /** Where a share's agent holds a control socket (ws: or wss:) instead of a session, which it dials when asked to. */
+  readonly control?: string;
 }

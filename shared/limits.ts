@@ -237,6 +237,12 @@ export const EDGE_TTL_MS = 90 * SECOND;
 export const EARLY_EVENTS_MAX = 1000;
 /** The file of the key that a service and its edges share: 43 characters and a line end. */
 export const SERVICE_KEY_MAX_BYTES = 1 * KiB;
+/** Files in a backup: two for each share that a service remembers, and some. A list of more is no backup of ours. */
+export const BACKUP_FILES_MAX = 200_000;
+/** The list of files in a backup: 200 bytes for each. */
+export const BACKUP_MANIFEST_MAX_BYTES = 64 * MiB;
+/** What the files of a backup may take together: a relay's state is far smaller, and a forged backup fills no disk. */
+export const BACKUP_CONTENT_MAX_BYTES = 64 * 1024 * MiB;
 /** How often an edge says that it is there. */
 export const EDGE_HEARTBEAT_MS = 30 * SECOND;
 /** Origins by which agents reach an embedded service: more than the addresses of any ordinary machine. */
@@ -272,6 +278,8 @@ export const REGISTRATIONS_PER_KEY_REFILL_MS = 1 * SECOND;
 export const REGISTRATION_BUCKETS_MAX = 20_000;
 /** Names that one Worker isolate knows to be registered without asking again. */
 export const KNOWN_NAMES_MAX = 20_000;
+/** For how long. */
+export const KNOWN_NAMES_CACHE_MS = 1 * MINUTE;
 /** Parts of the index of registered names. Fixed: another number would lose the index. */
 export const NAME_INDEX_PARTS = 16;
 /** workerd reads this much of a body that the Worker does not want before it closes the connection. */
@@ -298,6 +306,74 @@ export const CERTIFICATE_CHECK_MS = 1 * HOUR;
 /** First and longest wait before an agent tries again; each wait is jittered between half and all of it. */
 export const RECONNECT_FIRST_MS = 250;
 export const RECONNECT_MAX_MS = 5 * SECOND;
+
+// --- A share's sessions in its Durable Object ----------------------------------------------------------------------------
+
+/** Sessions with one share's object that have not shown a ticket yet: its agent's, and those of a few who connect. */
+export const OBJECT_PENDING_MAX = 32;
+/**
+ * Control sockets of one share, those with them that we have closed and their peers have not: Workers have no way to drop
+ * one. Its agent has one, two while it comes back.
+ */
+export const OBJECT_CONTROL_SOCKETS_MAX = 512;
+/** Connectors of a share in its object, and their lanes: an isolate has 128 MB. */
+export const OBJECT_CONNECTORS_MAX = 64;
+export const OBJECT_LANES_MAX = 1024;
+/** What one stream may have in flight towards the object: a hundred stuck ones keep 12 MiB. */
+export const OBJECT_STREAM_WINDOW_BYTES = 128 * KiB;
+/** How often it looks for idle streams and for the share's end. */
+export const OBJECT_SWEEP_MS = 1 * SECOND;
+/** Streams that an agent may open towards it: lanes of links. */
+export const OBJECT_STREAMS_MAX = 1280;
+/** The Worker takes a share to be in its object for so long before it asks again: an answer saves a call per request. */
+export const SHARE_PLACE_CACHE_MS = 1 * SECOND;
+/**
+ * A silent peer of a session in the object is dead after this. Its end comes with the socket's: longer than over UDP, so
+ * that nobody is cut while everybody comes back at once.
+ */
+export const OBJECT_IDLE_TIMEOUT_MS = 8 * SECOND;
+/** Connectors whose session in the object was lost come back within this, each at a moment of its own. */
+export const OBJECT_RETURN_SPREAD_MS = 1.5 * SECOND;
+/** A session that no connector, request or idle stream is on for so long is let go; its agent dials again when asked. */
+export const OBJECT_QUIET_MS = 10 * SECOND;
+/** A visitor or connector waits so long for the session that the agent is asked to dial. Shorter than a handshake. */
+export const DIAL_TIMEOUT_MS = 8 * SECOND;
+/** A visitor waits so long for a share that was attached a moment ago: its agent is on the way to another place. */
+export const AWAY_GRACE_MS = 5 * SECOND;
+/** Visitors and connectors of one share who wait for its agent: each holds a request open. */
+export const OBJECT_WAITERS_MAX = 256;
+/** An agent says "ping" on its control socket this often; the runtime answers without waking the object. */
+export const CONTROL_PING_MS = 15 * SECOND;
+/** A control socket without an answer for so long is dead. */
+export const CONTROL_SILENCE_MS = 40 * SECOND;
+/** How often an agent that is asked to dial tries, before it leaves it to the next visitor. */
+export const DIAL_ATTEMPTS_MAX = 3;
+/** How often an agent whose share is in use in its object asks whether there is an edge by now. */
+export const EDGE_LOOKOUT_MS = 15 * SECOND;
+/** The wait doubles with each edge that it could not get to, this often. */
+export const EDGE_LOOKOUT_DOUBLINGS_MAX = 6;
+/** Requests and WebSockets in flight in a share's object; beyond it visitors get 503 at once. One that waits takes 120 KB. */
+export const OBJECT_REQUESTS_MAX = 256;
+/**
+ * Visitors of an object who take nothing of their answers: 40 take at most 36 MB, a quarter of an isolate. Beyond it the one that
+ * waits longest is cut.
+ */
+export const OBJECT_STALLED_MAX = 40;
+/**
+ * One WebSocket message through an object, either way; a larger one ends in close code 1009. It is in memory whole, and
+ * three times over while it is turned into frames. Workers carry up to 32 MiB; apps cut what is larger than this.
+ */
+export const WEBSOCKET_MESSAGE_MAX_BYTES = 4 * MiB;
+/** Unfinished messages, and those that wait for the origin, of all WebSockets of an object: a quarter of an isolate. */
+export const OBJECT_WEBSOCKETS_MAX_BYTES = 32 * MiB;
+/**
+ * A second of messages to one visitor, after a burst. Workers do not tell what waits for a visitor: one who takes nothing
+ * fills an isolate no faster than this, and whoever watches a film is still served.
+ */
+export const WEBSOCKET_PACE_BYTES = 4 * MiB;
+export const WEBSOCKET_BURST_BYTES = 8 * MiB;
+/** Once either side of a WebSocket has said its last, the origin has this long to close the connection. */
+export const WEBSOCKET_CLOSE_MS = 10 * SECOND;
 
 // --- Links -----------------------------------------------------------------------------------------------------------
 
@@ -612,6 +688,8 @@ export const OUTPUT_FLUSH_MS = 5;
 export const OUTPUT_END_TIMEOUT_MS = 500;
 /** How long a share that is interrupted tries to tell the service that it is over. */
 export const GOODBYE_TIMEOUT_MS = 2 * SECOND;
+/** An agent that was stopped waits so long for the sessions that its share's object had asked for to end. */
+export const GOODBYE_SESSIONS_MS = 500;
 /** How long a command may take to end after the first interrupt. */
 export const INTERRUPT_GRACE_MS = 5 * SECOND;
 /** A key file: PEM of one ed25519 key takes 120 bytes. */

@@ -17,6 +17,10 @@ import { answerOf } from "./support/life.ts";
 import { world } from "./support/shared_world.ts";
 import { refusals, refused, Unharmed } from "./support/unharmed.ts";
 import { RawVisitor, within } from "./support/visitor.ts";
+import { testUnless } from "./support/needs.ts";
+import { withoutEdge } from "./support/service.ts";
+
+const why = withoutEdge("about edges");
 
 const it = world();
 let edge: EdgeInfo;
@@ -44,7 +48,7 @@ function message(...cbor: number[]): Uint8Array {
   return new Uint8Array([...encodeVarint(cbor.length), ...cbor]);
 }
 
-Deno.test("garbage datagrams at the port do not disturb a share", async () => {
+testUnless(why, "garbage datagrams at the port do not disturb a share", async () => {
   const seed = new DataView(secureRandom(4).buffer).getUint32(0);
   const random = seededRandom(seed);
   const socket = dgram.createSocket("udp4");
@@ -68,7 +72,7 @@ Deno.test("garbage datagrams at the port do not disturb a share", async () => {
   assert.equal(attached.session.transport, "h3");
 });
 
-Deno.test("connections and sessions that stop half-way hold no place for long, and nobody up", async () => {
+testUnless(why, "connections and sessions that stop half-way hold no place for long, and nobody up", async () => {
   // First packets of real handshakes, of which nothing follows: a relay that lets only those through.
   const half = dgram.createSocket("udp4");
   half.bind(0, "127.0.0.1");
@@ -135,7 +139,7 @@ const NONSENSE: readonly [reason: string, bytes: Uint8Array][] = [
 ];
 
 for (const [how, dial] of [["WebTransport", dialEdge], ["WebSocket", dialEdgeOverWebSocket]] as const) {
-  Deno.test(`nonsense instead of HELLO is refused with its reason, over ${how}`, async () => {
+  testUnless(why, `nonsense instead of HELLO is refused with its reason, over ${how}`, async () => {
     const before = new Map(NONSENSE.map(([reason]) => [reason, refusals(it.relay, reason)]));
     await Promise.all(NONSENSE.map(async ([reason, bytes]) => {
       const session = await dial(edge);
@@ -148,7 +152,7 @@ for (const [how, dial] of [["WebTransport", dialEdge], ["WebSocket", dialEdgeOve
     }
   });
 
-  Deno.test(`a version from the future is refused clearly, over ${how}`, async () => {
+  testUnless(why, `a version from the future is refused clearly, over ${how}`, async () => {
     const session = await dial(edge);
     const hello = { t: "hello", role: "share", name: "some-name-0001", ticket: new Uint8Array(8), agent: "x" } as const;
     const answer = await say(session, encodeControl({ ...hello, versions: [7] }));
@@ -161,7 +165,7 @@ for (const [how, dial] of [["WebTransport", dialEdge], ["WebSocket", dialEdgeOve
   });
 }
 
-Deno.test("random bytes on the control stream, before and after WELCOME, end only that session", async () => {
+testUnless(why, "random bytes on the control stream, before and after WELCOME, end only that session", async () => {
   const seed = new DataView(secureRandom(4).buffer).getUint32(0);
   const random = seededRandom(seed);
   const device = await Device.of(it.relay);
@@ -183,7 +187,7 @@ Deno.test("random bytes on the control stream, before and after WELCOME, end onl
   assert.equal(await answerOf(attached.place), "503 share-away");
 });
 
-Deno.test("tickets that are forged, stale, used, or somebody else's are refused by their codes", async () => {
+testUnless(why, "tickets that are forged, stale, used, or somebody else's are refused by their codes", async () => {
   const device = await Device.of(it.relay);
   const other = await Device.of(it.relay);
   const { name } = await device.register();
@@ -234,7 +238,7 @@ Deno.test("tickets that are forged, stale, used, or somebody else's are refused 
   assert.equal(await attach(await sign({ name: "never-made-0000" }), "never-made-0000"), "share-unknown");
 });
 
-Deno.test("WebSockets with garbage on the agents' path are cut, with a counted reason", async () => {
+testUnless(why, "WebSockets with garbage on the agents' path are cut, with a counted reason", async () => {
   const url = edge.ws;
   const offers: [string, string | undefined][] = [["no subprotocol", undefined], ["another one", "chat"]];
   for (const [what, protocol] of offers) {
@@ -259,5 +263,5 @@ Deno.test("WebSockets with garbage on the agents' path are cut, with a counted r
   await refused(it.relay, "connect-failed", offers.length + garbage.length);
   using plain = new RawVisitor(it.relay.port);
   plain.send(`GET /.spanway/session HTTP/1.1\r\nhost: ${new URL(it.relay.url).host}\r\nconnection: close\r\n\r\n`);
-  assert.match(await plain.all(), /^HTTP\/1\.1 404 /);
+  assert.match(await plain.all(), /^HTTP\/1\.1 426 /);
 });

@@ -7,6 +7,10 @@ import WebSocket, { WebSocketServer } from "ws";
 import { world } from "./support/shared_world.ts";
 import { SpanwayProcess } from "./support/spanway.ts";
 import { curl, headOf, open, type Place, visit, within } from "./support/visitor.ts";
+import { testUnless } from "./support/needs.ts";
+import { withoutEdge } from "./support/service.ts";
+
+const why = withoutEdge("about edges");
 
 const w = world();
 
@@ -28,7 +32,7 @@ Deno.test.afterAll(async () => {
   await second?.stop();
 });
 
-Deno.test("a visitor of another edge reaches the share: methods, bodies, fields, and who he is", async () => {
+testUnless(why, "a visitor of another edge reaches the share: methods, bodies, fields, and who he is", async () => {
   const path = w.origin.at((req, res) => {
     const hash = createHash("sha256");
     req.on("data", (chunk) => hash.update(chunk));
@@ -55,7 +59,7 @@ Deno.test("a visitor of another edge reaches the share: methods, bodies, fields,
   });
 });
 
-Deno.test("through another edge compressed bodies stay packed and answers stream", async () => {
+testUnless(why, "through another edge compressed bodies stay packed and answers stream", async () => {
   const packed = randomBytes(100_000);
   const coded = w.origin.at((_req, res) => void res.writeHead(200, { "Content-Encoding": "gzip" }).end(packed));
   assert.ok((await visit(elsewhere, coded, { headers: ["Accept-Encoding", "gzip"] })).body.equals(packed));
@@ -77,7 +81,7 @@ Deno.test("through another edge compressed bodies stay packed and answers stream
   request.destroy();
 });
 
-Deno.test("through another edge a broken answer is broken, and a visitor who leaves is gone", async () => {
+testUnless(why, "through another edge a broken answer is broken, and a visitor who leaves is gone", async () => {
   const broken = w.origin.at((_req, res) => {
     res.write("begun");
     setTimeout(() => res.destroy(), 100);
@@ -100,7 +104,7 @@ Deno.test("through another edge a broken answer is broken, and a visitor who lea
   await within(gone.promise, "the origin's notice");
 });
 
-Deno.test("through another edge WebSockets work", async () => {
+testUnless(why, "through another edge WebSockets work", async () => {
   const server = new WebSocketServer({ noServer: true });
   const path = w.origin.atUpgrade((req, socket, early) =>
     server.handleUpgrade(req, socket, early, (ws) => ws.on("message", (data, binary) => ws.send(data, { binary })))
@@ -118,7 +122,7 @@ Deno.test("through another edge WebSockets work", async () => {
   assert.deepEqual([code, reason.toString()], [4001, "done"]);
 });
 
-Deno.test("another edge knows as well who is not there", async () => {
+testUnless(why, "another edge knows as well who is not there", async () => {
   const nobody = { ...elsewhere, host: `nobody-there-0000.localhost:${elsewhere.port}` };
   assert.equal((await visit(nobody, "/")).status, 404);
   assert.equal((await visit(nobody, "/", { method: "POST", body: new Uint8Array(1_000_000) })).status, 404);

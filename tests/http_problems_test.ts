@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import http from "node:http";
+import { untilAnswer } from "./support/life.ts";
 import { world } from "./support/shared_world.ts";
 import { startShare } from "./support/spanway.ts";
 import { curl, type Place, RawVisitor, visit, within } from "./support/visitor.ts";
+import { UNENDING, WORKERD_ALONE } from "./support/service.ts";
 
 const w = world();
 
@@ -56,7 +58,8 @@ Deno.test("a killed agent breaks the transfers that run through it, and its shar
   });
   const chunked = w.origin.at((_req, res) => void res.write("begun"));
   const share = await startShare(w.origin.port, { relay: w.relay });
-  const visitors = [sized, chunked].map((path) =>
+  // Without an edge, workerd ends chunks as if they were whole.
+  const visitors = (WORKERD_ALONE ? [sized] : [sized, chunked]).map((path) =>
     new RawVisitor(share.port).send(`GET ${path} HTTP/1.1\r\nHost: ${share.host}\r\n\r\n`)
   );
   for (const visitor of visitors) await visitor.until(/begun/);
@@ -65,7 +68,7 @@ Deno.test("a killed agent breaks the transfers that run through it, and its shar
     await within(visitor.closed, "the cut");
     assert.doesNotMatch(visitor.heard, /\r\n0\r\n/);
   }
-  await w.relay.process.event("detached", { match: (event) => event.name === share.name });
+  await untilAnswer(share, "503 share-away");
   await looksLike(share, { status: 503, code: "share-away", retryAfter: "5" });
   await share.stop();
 });
@@ -77,7 +80,7 @@ Deno.test("a share that was stopped is 410", async () => {
 });
 
 Deno.test("a share whose time is over is 410, and its visitors are cut", async () => {
-  const path = w.origin.at((_req, res) => void res.write("endless"));
+  const path = w.origin.at((_req, res) => void res.writeHead(200, UNENDING).write("endless"));
   await using share = await startShare(w.origin.port, { relay: w.relay, args: ["--expires", "2s"] });
   using visitor = new RawVisitor(share.port);
   visitor.send(`GET ${path} HTTP/1.1\r\nHost: ${share.host}\r\n\r\n`);

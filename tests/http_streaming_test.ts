@@ -8,6 +8,8 @@ import process from "node:process";
 import { world } from "./support/shared_world.ts";
 import { memoryOf } from "./support/spanway.ts";
 import { answerTo, curl, headOf, open, RawVisitor, visit, within } from "./support/visitor.ts";
+import { testUnless } from "./support/needs.ts";
+import { withoutEdge } from "./support/service.ts";
 
 const w = world({ raw: true });
 
@@ -95,36 +97,40 @@ Deno.test("chunks larger than any buffer pass in both directions at once", async
   assert.equal(hash.digest("hex"), expected.digest("hex"));
 });
 
-Deno.test("100-continue: the visitor waits for the origin's word, and gets it", async () => {
-  let asked = Promise.withResolvers<void>();
-  let proceed = () => {};
-  const path = w.origin.atContinue((req, res) => {
-    proceed = () => res.writeContinue();
-    asked.resolve();
-    req.pipe(res);
-  });
-  using visitor = new RawVisitor(w.share.port);
-  visitor.send(`POST ${path} HTTP/1.1\r\nHost: ${w.share.host}\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n`);
-  await within(asked.promise, "the request at the origin");
-  assert.equal(visitor.heard, "", "nobody but the origin may say 100");
-  proceed();
-  await visitor.until(/^HTTP\/1\.1 100 Continue\r\n\r\n$/);
-  visitor.send("body");
-  await visitor.until(/HTTP\/1\.1 200 OK\r\n.*body/s);
+testUnless(
+  withoutEdge("Workers have no interim answers"),
+  "100-continue: the visitor waits for the origin's word, and gets it",
+  async () => {
+    let asked = Promise.withResolvers<void>();
+    let proceed = () => {};
+    const path = w.origin.atContinue((req, res) => {
+      proceed = () => res.writeContinue();
+      asked.resolve();
+      req.pipe(res);
+    });
+    using visitor = new RawVisitor(w.share.port);
+    visitor.send(`POST ${path} HTTP/1.1\r\nHost: ${w.share.host}\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n`);
+    await within(asked.promise, "the request at the origin");
+    assert.equal(visitor.heard, "", "nobody but the origin may say 100");
+    proceed();
+    await visitor.until(/^HTTP\/1\.1 100 Continue\r\n\r\n$/);
+    visitor.send("body");
+    await visitor.until(/HTTP\/1\.1 200 OK\r\n.*body/s);
 
-  asked = Promise.withResolvers();
-  const { code, out, err } = await within(
-    (async () => {
-      const run = curl(["-i", "-H", "Expect: 100-continue", "--data-binary", "from curl", w.share.url + path]);
-      await asked.promise;
-      proceed();
-      return await run;
-    })(),
-    "curl",
-  );
-  assert.equal(code, 0, err);
-  assert.match(out.toString(), /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n.*from curl$/s);
-});
+    asked = Promise.withResolvers();
+    const { code, out, err } = await within(
+      (async () => {
+        const run = curl(["-i", "-H", "Expect: 100-continue", "--data-binary", "from curl", w.share.url + path]);
+        await asked.promise;
+        proceed();
+        return await run;
+      })(),
+      "curl",
+    );
+    assert.equal(code, 0, err);
+    assert.match(out.toString(), /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n.*from curl$/s);
+  },
+);
 
 Deno.test("100-continue: the origin may say no instead, and never sees the body", async () => {
   let body = "";
@@ -241,7 +247,7 @@ function patternHash(size: number): string {
 
 /** The largest growth of relay and agent while `work` runs, in bytes. */
 async function growth(work: () => Promise<void>): Promise<number[]> {
-  const pids = [w.relay.process.agentPid, w.share.process.agentPid];
+  const pids = [w.relay.carrierPid, w.share.process.agentPid];
   const before = pids.map(memoryOf);
   const peak = [...before];
   const timer = setInterval(() => pids.forEach((pid, i) => peak[i] = Math.max(peak[i]!, memoryOf(pid))), 250);

@@ -6,11 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import WebSocket, { WebSocketServer } from "ws";
 import { TestOrigin } from "./support/origin.ts";
+import { withoutEdge } from "./support/service.ts";
 import { type RunningRelay, startRelay, startShare } from "./support/spanway.ts";
 import { curl, visit, within } from "./support/visitor.ts";
 
-const missing = spawnSync("openssl", ["version"]).status !== 0;
-if (missing) console.log("HTTPS tests are skipped: there is no openssl to make certificates with.");
+const why = withoutEdge("HTTPS is an edge's") ??
+  (spawnSync("openssl", ["version"]).status !== 0 ? "there is no openssl to make certificates with" : undefined);
+const missing = why !== undefined;
+if (missing) console.log(`skipped: HTTPS (${why})`);
 
 /** A certificate authority of the test, and where its files lie. */
 const dir = mkdtempSync(join(tmpdir(), "spanway-tls-"));

@@ -5,6 +5,8 @@ import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import WebSocket, { WebSocketServer } from "ws";
+import { testUnless } from "./support/needs.ts";
+import { withoutEdge } from "./support/service.ts";
 import { world } from "./support/shared_world.ts";
 import { curl, RawVisitor, within } from "./support/visitor.ts";
 
@@ -84,18 +86,22 @@ Deno.test("WebSocket: close codes and reasons pass both ways", async () => {
   }
 });
 
-Deno.test("WebSocket: a connection that is cut is cut at the other end, without a close code", async () => {
-  let served: WebSocket | undefined;
-  const path = serve((socket) => served = socket);
-  const first = await connect(path);
-  const atServer = closing(served!);
-  first.terminate();
-  assert.equal((await atServer).code, 1006);
-  const second = await connect(path);
-  const atClient = closing(second);
-  served!.terminate();
-  assert.equal((await atClient).code, 1006);
-});
+testUnless(
+  withoutEdge("a WebSocket that breaks off ends with a code of ours"),
+  "WebSocket: a connection that is cut is cut at the other end, without a close code",
+  async () => {
+    let served: WebSocket | undefined;
+    const path = serve((socket) => served = socket);
+    const first = await connect(path);
+    const atServer = closing(served!);
+    first.terminate();
+    assert.equal((await atServer).code, 1006);
+    const second = await connect(path);
+    const atClient = closing(second);
+    served!.terminate();
+    assert.equal((await atClient).code, 1006);
+  },
+);
 
 Deno.test("WebSocket: ping and pong", async () => {
   let served: WebSocket | undefined;
@@ -163,94 +169,114 @@ Deno.test("WebSocket: a message right behind the 101 is not lost, in either dire
   }
 });
 
-Deno.test("WebSocket: what a client sends before the 101 waits for it", async () => {
-  const path = w.origin.atUpgrade((_req, socket, early) => {
-    setTimeout(() => {
-      socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n");
-      socket.write(early);
-      socket.on("data", (chunk) => socket.write(chunk));
-    }, 100);
-  });
-  using visitor = new RawVisitor(w.share.port);
-  visitor.send(`GET ${path} HTTP/1.1\r\nHost: ${w.share.host}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\neager `);
-  await new Promise((resolve) => setTimeout(resolve, 30));
-  visitor.send("words");
-  await visitor.until(/\r\n\r\neager words$/);
-});
-
-Deno.test("WebSocket: a rejection comes through with its status, fields and body", async () => {
-  const path = w.origin.atUpgrade((_req, socket) =>
-    socket.end("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 6\r\n\r\nnot me")
-  );
-  const chunked = w.origin.atUpgrade((_req, socket) =>
-    socket.end("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nnot me\r\n0\r\nX-Trailer: 1\r\n\r\n")
-  );
-  for (const [at, status] of [[path, 401], [chunked, 403]] as const) {
-    const socket = new WebSocket(`ws://127.0.0.1:${w.share.port}${at}`, { headers: { host: w.share.host } });
-    const [, response] = await within(once(socket, "unexpected-response"), "the rejection") as [
-      unknown,
-      IncomingMessage,
-    ];
-    assert.equal(response.statusCode, status);
-    assert.equal(Buffer.concat(await response.toArray()).toString(), "not me");
-    if (status === 401) assert.equal(response.headers["www-authenticate"], "Basic");
-    else assert.deepEqual(response.rawTrailers, ["X-Trailer", "1"]);
-  }
-});
-
-Deno.test("a server that knows no upgrades answers as it likes, and what was meant for another protocol is no request", async () => {
-  const smuggled = w.origin.at((_req, res) => res.end("smuggled"));
-  const path = w.raw.at((socket) => {
-    let more = "";
-    socket.on("data", (chunk) => more += chunk);
-    socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
-    setTimeout(() => socket.end(`heard ${JSON.stringify(more)}`.padEnd(100)), 150);
-  });
-  using visitor = new RawVisitor(w.rawShare.port);
-  visitor.send(
-    `GET ${path} HTTP/1.1\r\nHost: ${w.rawShare.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n` +
-      `GET ${smuggled} HTTP/1.1\r\nHost: ${w.rawShare.host}\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n`,
-  );
-  assert.match(await visitor.all(), /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nheard "" *$/s);
-});
-
-Deno.test("an upgrade to any other protocol is a two-way pipe, with half-closes", async () => {
-  const path = w.origin.atUpgrade((_req, socket: Duplex) => {
-    socket.write("HTTP/1.1 101 Go ahead\r\nConnection: upgrade\r\nUpgrade: shout/1\r\nX-Own: 1\r\n\r\n");
-    let all = "";
-    socket.on("data", (chunk) => {
-      all += chunk;
-      socket.write(String(chunk).toUpperCase());
+testUnless(
+  withoutEdge("Workers read no message before their answer"),
+  "WebSocket: what a client sends before the 101 waits for it",
+  async () => {
+    const path = w.origin.atUpgrade((_req, socket, early) => {
+      setTimeout(() => {
+        socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n");
+        socket.write(early);
+        socket.on("data", (chunk) => socket.write(chunk));
+      }, 100);
     });
-    socket.on("end", () => socket.end(`\n${all.length} bytes`));
-  });
-  using visitor = new RawVisitor(w.share.port);
-  visitor.send(`GET ${path} HTTP/1.1\r\nHost: ${w.share.host}\r\nConnection: Upgrade\r\nUpgrade: shout/1\r\n\r\n`);
-  await visitor.until(/^HTTP\/1\.1 101 Go ahead\r\nX-Own: 1\r\nConnection: Upgrade\r\nUpgrade: shout\/1\r\n\r\n$/);
-  visitor.send("hello").send(" there");
-  await visitor.until(/HELLO THERE$/);
-  visitor.socket.end();
-  assert.match(await visitor.all(), /HELLO THERE\n11 bytes$/);
-  assert.equal(await visitor.closed, "end");
-});
-
-Deno.test("the stream of an upgrade that ended well serves the next visitors", async () => {
-  const path = w.origin.atUpgrade((_req, socket: Duplex) => {
-    socket.end("HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nbye");
-    socket.resume();
-  });
-  const plain = w.origin.at((_req, res) => void setTimeout(() => res.end("plain"), 5));
-  for (let i = 0; i < 30; i++) {
     using visitor = new RawVisitor(w.share.port);
-    visitor.send(`GET ${path} HTTP/1.1\r\nHost: ${w.share.host}\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n`);
-    const [ended, { out }] = await Promise.all([
-      visitor.all(),
-      curl([`${w.share.url}${plain}`, `${w.share.url}${plain}`]),
-    ]);
-    assert.match(ended, /bye$/);
-    assert.equal(out.toString(), "plainplain");
-  }
-});
+    visitor.send(`GET ${path} HTTP/1.1\r\nHost: ${w.share.host}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\neager `);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    visitor.send("words");
+    await visitor.until(/\r\n\r\neager words$/);
+  },
+);
+
+testUnless(
+  withoutEdge("Workers write heads in a way of their own"),
+  "WebSocket: a rejection comes through with its status, fields and body",
+  async () => {
+    const path = w.origin.atUpgrade((_req, socket) =>
+      socket.end("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 6\r\n\r\nnot me")
+    );
+    const chunked = w.origin.atUpgrade((_req, socket) =>
+      socket.end("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nnot me\r\n0\r\nX-Trailer: 1\r\n\r\n")
+    );
+    for (const [at, status] of [[path, 401], [chunked, 403]] as const) {
+      const socket = new WebSocket(`ws://127.0.0.1:${w.share.port}${at}`, { headers: { host: w.share.host } });
+      const [, response] = await within(once(socket, "unexpected-response"), "the rejection") as [
+        unknown,
+        IncomingMessage,
+      ];
+      assert.equal(response.statusCode, status);
+      assert.equal(Buffer.concat(await response.toArray()).toString(), "not me");
+      if (status === 401) assert.equal(response.headers["www-authenticate"], "Basic");
+      else assert.deepEqual(response.rawTrailers, ["X-Trailer", "1"]);
+    }
+  },
+);
+
+testUnless(
+  withoutEdge("Workers upgrade to WebSocket alone"),
+  "a server that knows no upgrades answers as it likes, and what was meant for another protocol is no request",
+  async () => {
+    const smuggled = w.origin.at((_req, res) => res.end("smuggled"));
+    const path = w.raw.at((socket) => {
+      let more = "";
+      socket.on("data", (chunk) => more += chunk);
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
+      setTimeout(() => socket.end(`heard ${JSON.stringify(more)}`.padEnd(100)), 150);
+    });
+    using visitor = new RawVisitor(w.rawShare.port);
+    visitor.send(
+      `GET ${path} HTTP/1.1\r\nHost: ${w.rawShare.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n` +
+        `GET ${smuggled} HTTP/1.1\r\nHost: ${w.rawShare.host}\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n`,
+    );
+    assert.match(await visitor.all(), /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nheard "" *$/s);
+  },
+);
+
+testUnless(
+  withoutEdge("Workers upgrade to WebSocket alone"),
+  "an upgrade to any other protocol is a two-way pipe, with half-closes",
+  async () => {
+    const path = w.origin.atUpgrade((_req, socket: Duplex) => {
+      socket.write("HTTP/1.1 101 Go ahead\r\nConnection: upgrade\r\nUpgrade: shout/1\r\nX-Own: 1\r\n\r\n");
+      let all = "";
+      socket.on("data", (chunk) => {
+        all += chunk;
+        socket.write(String(chunk).toUpperCase());
+      });
+      socket.on("end", () => socket.end(`\n${all.length} bytes`));
+    });
+    using visitor = new RawVisitor(w.share.port);
+    visitor.send(`GET ${path} HTTP/1.1\r\nHost: ${w.share.host}\r\nConnection: Upgrade\r\nUpgrade: shout/1\r\n\r\n`);
+    await visitor.until(/^HTTP\/1\.1 101 Go ahead\r\nX-Own: 1\r\nConnection: Upgrade\r\nUpgrade: shout\/1\r\n\r\n$/);
+    visitor.send("hello").send(" there");
+    await visitor.until(/HELLO THERE$/);
+    visitor.socket.end();
+    assert.match(await visitor.all(), /HELLO THERE\n11 bytes$/);
+    assert.equal(await visitor.closed, "end");
+  },
+);
+
+testUnless(
+  withoutEdge("Workers upgrade to WebSocket alone"),
+  "the stream of an upgrade that ended well serves the next visitors",
+  async () => {
+    const path = w.origin.atUpgrade((_req, socket: Duplex) => {
+      socket.end("HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nbye");
+      socket.resume();
+    });
+    const plain = w.origin.at((_req, res) => void setTimeout(() => res.end("plain"), 5));
+    for (let i = 0; i < 30; i++) {
+      using visitor = new RawVisitor(w.share.port);
+      visitor.send(`GET ${path} HTTP/1.1\r\nHost: ${w.share.host}\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n`);
+      const [ended, { out }] = await Promise.all([
+        visitor.all(),
+        curl([`${w.share.url}${plain}`, `${w.share.url}${plain}`]),
+      ]);
+      assert.match(ended, /bye$/);
+      assert.equal(out.toString(), "plainplain");
+    }
+  },
+);
 
 Deno.test("h2c is not taken: curl gets its answer over HTTP/1.1, with a body too", async () => {
   const path = w.origin.at((req, res) => {

@@ -5,13 +5,14 @@ import { TestOrigin } from "./support/origin.ts";
 import { kill } from "./support/processes.ts";
 import { type RunningShare, startRelay, startShare } from "./support/spanway.ts";
 import { headOf, open, within } from "./support/visitor.ts";
+import { UNENDING, WORKERD_ALONE } from "./support/service.ts";
 
 async function helloOrigin() {
   const origin = await TestOrigin.start();
   origin.server.removeAllListeners("request");
   origin.server.on("request", (req, res) => {
     if (req.url !== "/events") return res.end("hello");
-    res.writeHead(200, { "content-type": "text/event-stream" }).write("data: 1\n\n");
+    res.writeHead(200, { ...UNENDING, "content-type": "text/event-stream" }).write("data: 1\n\n");
   });
   return Object.assign(origin, { [Symbol.asyncDispose]: () => origin.close() });
 }
@@ -126,10 +127,12 @@ Deno.test("the relay ends an expired share whose agent stands still", async () =
   const { agentPid } = share.process;
   try {
     kill(agentPid, "SIGSTOP");
-    const { reason } = await relay.process.event("detached");
-    assert.equal(reason, "share-expired");
-    assert.ok(Date.now() - expiresAt < 3000);
-    await untilAnswer(share, "410 share-expired", 3000);
+    if (!WORKERD_ALONE) {
+      const { reason } = await relay.process.event("detached");
+      assert.equal(reason, "share-expired");
+    }
+    await untilAnswer(share, "410 share-expired");
+    assert.ok(Date.now() - expiresAt < 4000);
     assert.equal(await within(broken, "the stream's end"), "broken");
   } finally {
     kill(agentPid, "SIGCONT");

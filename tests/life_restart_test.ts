@@ -10,6 +10,7 @@ import { TestOrigin } from "./support/origin.ts";
 import { allGone, kill } from "./support/processes.ts";
 import { descendantsOf, startRelay, startShare } from "./support/spanway.ts";
 import { visit } from "./support/visitor.ts";
+import { withoutEdge, WORKERD_ALONE } from "./support/service.ts";
 
 /** A folder that is removed at the end of its block. */
 function folder(): Disposable & { path: string } {
@@ -58,7 +59,7 @@ alongside({
     const ended = await startShare(origin.port, { relay: first });
     await ended.stop();
     const { certHashes } = await edgeOf(first);
-    assert.match(String(certHashes), /^[0-9a-f]{64}$/);
+    if (!WORKERD_ALONE) assert.match(String(certHashes), /^[0-9a-f]{64}$/);
     let relay = first;
     try {
       for (const how of ["kill -9 of the launcher", "kill -9 of Deno", "Ctrl-C"] as const) {
@@ -73,7 +74,7 @@ alongside({
         await Promise.all(shares.map(async (share, i) => {
           await untilAnswer(share, "200");
           const path = share.process.events.slice(heard[i]).find(({ state }) => state === "attached");
-          assert.equal(path?.transport, "h3", how);
+          assert.equal(path?.transport, WORKERD_ALONE ? "qmux" : "h3", how);
         }));
         // The state on disk: who owns which name, what has ended, the certificate.
         assert.equal(await answerOf(ended), "410 share-ended");
@@ -126,4 +127,8 @@ alongside({
       await allGone(all, SECONDS_MS);
     }
   },
+}, {
+  "kill -9 of workerd: attached shares go on being served, and new ones come in again": withoutEdge(
+    "workerd holds the sessions itself",
+  ),
 });

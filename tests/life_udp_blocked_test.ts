@@ -8,8 +8,9 @@ import { SECONDS_MS } from "./support/life.ts";
 import { NatNetwork, ROUTER_ADDRESS, whyNoNetwork } from "./support/netns.ts";
 import { eventually } from "./support/processes.ts";
 import { type RunningShare, startRelay, startShare } from "./support/spanway.ts";
+import { withoutEdge } from "./support/service.ts";
 
-const missing = whyNoNetwork();
+const missing = whyNoNetwork() ?? withoutEdge("about UDP");
 if (missing !== undefined) console.log(`skipped: shares behind a router and without UDP (${missing})`);
 
 /** The body of a share's page, as a visitor next to the relay gets it. */

@@ -6,7 +6,7 @@ import { type TicketClaims, type TicketRole, verifyTicket } from "../shared/tick
 import { parseBase64Url } from "./api/input.ts";
 import { ownOrigin } from "./host.ts";
 import { sameSecret } from "./secret.ts";
-import type { Settings } from "./settings.ts";
+import { CLOUDFLARE_VISITOR_HEADER, type Settings } from "./settings.ts";
 
 /**
  * Who is asking: by ticket, by service key, or as a part of the service that speaks for a visitor. What a proven asker may
@@ -73,8 +73,20 @@ export function fromEdge(request: Request, settings: Settings): boolean {
   return sameSecret(request.headers.get(EDGE_KEY_HEADER), settings.key);
 }
 
-/** The visitor's IP address where it is known: from our edge, or from Cloudflare in front of the Worker. */
+/**
+ * The visitor's IP address where it is known: from our edge, from a proxy in front of the Worker if one is configured, from
+ * workerd, or from Cloudflare.
+ */
 export function visitorAddress(request: Request, settings: Settings): string | undefined {
-  const header = fromEdge(request, settings) ? VISITOR_HEADER : "cf-connecting-ip";
-  return request.headers.get(header) ?? undefined;
+  if (fromEdge(request, settings)) return request.headers.get(VISITOR_HEADER) ?? undefined;
+  const { visitorHeader } = settings;
+  const said = visitorHeader === undefined ? undefined : request.headers.get(visitorHeader) ?? undefined;
+  return visitorHeader === CLOUDFLARE_VISITOR_HEADER || said === undefined ? connectedFrom(request) ?? said : said;
+}
+
+/** Who has connected to workerd, which says so where nothing of Cloudflare is in front: any header is a claim there. */
+function connectedFrom(request: Request): string | undefined {
+  const { cf } = request as { readonly cf?: unknown };
+  const address: unknown = (cf as Readonly<Record<string, unknown>> | undefined)?.clientIp;
+  return typeof address === "string" ? address.replace(/^(?:\[([^\]]+)\]|([^:]+))(?::\d+)?$/, "$1$2") : undefined;
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { EDGE_KEY_HEADER, SESSION_HEADER, VISITOR_HEADER } from "../shared/internal_headers.ts";
 import { Buffer } from "node:buffer";
 import {
   API_BODY_MAX_BYTES,
@@ -7,8 +8,11 @@ import {
   SHARE_TICKETS_MAX,
   SHARE_TTL_MAX_MS,
 } from "../shared/limits.ts";
+import { CONTROL_SUBPROTOCOL } from "../shared/relay/control_socket.ts";
+import { QMUX_SUBPROTOCOL } from "../shared/transport/qmux/session.ts";
 import { type Answer } from "./testing/http_call.ts";
-import { device, DOMAIN, makeTicket, ORIGIN, TestService } from "./testing/service.ts";
+import { VERSION } from "./version.ts";
+import { device, DOMAIN, KEY, makeTicket, ORIGIN, TestService } from "./testing/service.ts";
 
 function refused(answer: Answer, status: number, code: string): void {
   assert.equal(answer.status, status, answer.text);
@@ -28,7 +32,7 @@ Deno.test("the service's API, in workerd", async (t) => {
       assert.ok(json.now >= before - 5 && json.now <= Date.now() + 5);
       assert.deepEqual({ ...json, now: 0 }, {
         service: "spanway",
-        version: "1.2.3",
+        version: VERSION,
         protocols: [1],
         now: 0,
         domain: DOMAIN,
@@ -37,8 +41,13 @@ Deno.test("the service's API, in workerd", async (t) => {
       assert.equal((await service.call({ path: "/health" })).text, "ok\n");
     });
 
-    await t.step("a share cannot be registered while no edge is there", async () => {
-      refused(await service.register(await device(), "early-bird"), 503, "unavailable");
+    await t.step("while no edge is there, agents attach to the Worker itself, over WebSocket only", async () => {
+      const { status, json } = await service.register(await device(), "early-bird");
+      assert.equal(status, 201);
+      const [place, ...more] = json.edges;
+      assert.deepEqual(more, []);
+      assert.deepEqual([place.id, place.udp, place.certHashes], ["@worker", false, []]);
+      assert.match(place.ws, /^wss:\/\/.*\/\.spanway\/session$/);
     });
 
     const edge = await service.edge("one");
@@ -57,6 +66,21 @@ Deno.test("the service's API, in workerd", async (t) => {
       assert.equal(second.status, 200);
       assert.equal(second.json.url, first.json.url);
       assert.ok(second.json.expiresAt > first.json.expiresAt);
+    });
+
+    await t.step("a jurisdiction that the platform does not have is refused, and leaves no name behind", async () => {
+      const ask = async (name: string, jurisdiction: unknown) => {
+        const body = JSON.stringify({ expiresAt: Date.now() + 60_000, chosen: true, jurisdiction });
+        return await service.ask({ method: "POST", path: "/api/shares", body }, bob, "share", name);
+      };
+      for (const other of ["us", "EU", "", true, null]) refused(await ask("in-europe", other), 400, "bad-request");
+      const answer = await ask("in-europe", "eu");
+      refused(answer, 400, "bad-request");
+      assert.equal(answer.json.error.message, "This service cannot keep a share in one jurisdiction.");
+      assert.equal((await service.visit("in-europe")).json.code, "share-unknown");
+      const { status, json } = await service.register(alice, "in-europe");
+      assert.deepEqual([status, json.place], [201, undefined]);
+      refused(await ask("in-europe", "eu"), 400, "bad-request");
     });
 
     await t.step("another device cannot take the name", async () => {
@@ -298,7 +322,14 @@ Deno.test("the service's API, in workerd", async (t) => {
         }
       }
       assert.deepEqual([...statuses].sort(), [201, 429]);
-      assert.equal((await service.register(await device(), "modest-one")).status, 201);
+      // Others do not suffer for it, unless they are at the same address.
+      const elsewhere = {
+        method: "POST",
+        path: "/api/shares",
+        headers: { [EDGE_KEY_HEADER]: KEY, [VISITOR_HEADER]: "192.0.2.7" },
+        body: JSON.stringify({ expiresAt: Date.now() + 60_000 }),
+      };
+      assert.equal((await service.ask(elsewhere, await device(), "share", "modest-one")).status, 201);
     });
   } finally {
     await service.end();
@@ -337,6 +368,30 @@ Deno.test("a service whose settings are wrong says so instead of working half", 
   const service = await TestService.start({ SPANWAY_SERVICE_KEY: "short" });
   try {
     refused(await service.call({ path: "/api/service" }), 500, "misconfigured");
+  } finally {
+    await service.end();
+  }
+});
+
+Deno.test("a Worker whose agents attach at edges alone has no share registered before one is there, nor its objects reached", async () => {
+  const service = await TestService.start({ SPANWAY_ATTACH: "edges" });
+  try {
+    const owner = await device();
+    refused(await service.register(owner, "early-bird"), 503, "unavailable");
+    await service.edge("one");
+    const { status, json } = await service.register(owner, "early-bird");
+    assert.deepEqual([status, json.edges.map(({ id }: { id: string }) => id)], [201, ["one"]]);
+    for (const [path, protocol] of [["session", QMUX_SUBPROTOCOL], ["control", CONTROL_SUBPROTOCOL]] as const) {
+      const headers = {
+        upgrade: "websocket",
+        connection: "upgrade",
+        "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "sec-websocket-version": "13",
+        "sec-websocket-protocol": protocol,
+        [SESSION_HEADER]: "early-bird",
+      };
+      assert.equal((await service.call({ path: `/.spanway/${path}`, headers })).status, 421, path);
+    }
   } finally {
     await service.end();
   }

@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import { audiences, showsServiceKey } from "./access.ts";
+import { agents } from "./api/agents.ts";
 import { edges } from "./api/edges.ts";
 import { errorJson, errorResponse } from "./api/errors.ts";
 import { service } from "./api/service.ts";
@@ -18,6 +19,7 @@ const app = new Hono<Context>();
 app.route("/api/service", service);
 app.route("/api/shares", shares);
 app.route("/api/edges", edges);
+app.route("/", agents);
 app.get("/health", (c) => c.text("ok\n"));
 app.get("/", (c) => {
   const { settings } = c.env;

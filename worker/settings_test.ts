@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ServiceError, TicketError } from "../shared/errors.ts";
+import { visitorAddress } from "./access.ts";
 import { addressee, ownOrigin, shareUrl } from "./host.ts";
 import { outcome, unpack } from "./outcome.ts";
 import { sameSecret } from "./secret.ts";
@@ -16,10 +17,27 @@ const settings = readSettings({
 Deno.test("settings are checked and put into one form", () => {
   assert.equal(settings.domain, "share.example.org");
   assert.deepEqual(settings.origins, ["https://share.example.org", "http://relay.lan:8080"]);
-  assert.deepEqual(readSettings({}), { key: undefined, domain: "localhost", origins: [], version: "unknown" });
+  const nothing = {
+    key: undefined,
+    domain: "localhost",
+    origins: [],
+    visitorHeader: "cf-connecting-ip",
+    bodyMaxBytes: undefined,
+    objectsAttach: true,
+  };
+  assert.deepEqual(readSettings({}), nothing);
+  for (const none of ["", null]) {
+    assert.deepEqual(
+      readSettings({ SPANWAY_SERVICE_KEY: none, SPANWAY_DOMAIN: none, SPANWAY_ORIGINS: none }),
+      nothing,
+    );
+  }
+  assert.equal(readSettings({ SPANWAY_ATTACH: "anywhere" }).objectsAttach, true);
+  assert.equal(readSettings({ SPANWAY_ATTACH: "edges" }).objectsAttach, false);
+  assert.equal(readSettings({ SPANWAY_BODY_MAX_BYTES: "100000000" }).bodyMaxBytes, 100_000_000);
   for (
     const wrong of [
-      { SPANWAY_DOMAIN: "" },
+      { SPANWAY_VISITOR_HEADER: "x real ip" },
       { SPANWAY_DOMAIN: "with space" },
       { SPANWAY_DOMAIN: "localhost:8080" },
       { SPANWAY_DOMAIN: "https://x.org" },
@@ -27,8 +45,22 @@ Deno.test("settings are checked and put into one form", () => {
       { SPANWAY_ORIGINS: "share.example.org" },
       { SPANWAY_ORIGINS: "https://share.example.org/path" },
       { SPANWAY_ORIGINS: "ftp://share.example.org" },
+      { SPANWAY_ATTACH: "nowhere" },
+      { SPANWAY_BODY_MAX_BYTES: "0" },
+      { SPANWAY_BODY_MAX_BYTES: "100 MB" },
+      { SPANWAY_BODY_MAX_BYTES: "1e8" },
     ]
   ) assert.throws(() => readSettings(wrong), { code: "misconfigured" }, JSON.stringify(wrong));
+});
+
+Deno.test("a visitor's address is taken from the one header that was named, or from nobody", () => {
+  const request = new Request("http://x/", { headers: { "cf-connecting-ip": "192.0.2.1", "x-real-ip": "192.0.2.2" } });
+  const from = (name?: string) =>
+    visitorAddress(request, readSettings(name === undefined ? {} : { SPANWAY_VISITOR_HEADER: name }));
+  assert.equal(from(), "192.0.2.1");
+  assert.equal(from("X-Real-IP"), "192.0.2.2");
+  assert.equal(from("x-client-ip"), undefined);
+  assert.equal(from("none"), undefined);
 });
 
 Deno.test("a Host says whom a request is for", () => {

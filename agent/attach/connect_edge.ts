@@ -1,15 +1,36 @@
 import { Buffer } from "node:buffer";
-import { type Connected, connectEdge as connectBest, type Dial, type Dialers } from "../../shared/transport/connect.ts";
+import { type Connected, connectEdge as connectBest, type Dial } from "../../shared/transport/connect.ts";
 import { connectQmux } from "../../shared/transport/qmux/ws.ts";
 import { TransportError } from "../../shared/errors.ts";
-import { ATTACH_ATTEMPTS_MAX } from "../../shared/limits.ts";
+import { SESSION_HEADER } from "../../shared/internal_headers.ts";
+import { ATTACH_ATTEMPTS_MAX, HANDSHAKE_TIMEOUT_MS, OBJECT_IDLE_TIMEOUT_MS } from "../../shared/limits.ts";
 import type { EdgeInfo } from "../../shared/edge_info.ts";
+import { connectControl } from "./control_session.ts";
 import { firstSuccess } from "./attempts.ts";
 import { sleep } from "./sleep.ts";
 
-/** Connects to an edge by the best transport that this runtime has and the network lets through. */
-export function connectEdge(edge: EdgeInfo, signal: AbortSignal): Promise<Connected> {
-  return connectBest(edge, dialers, { signal });
+/**
+ * Connects to an edge by the best transport that this runtime has and the network lets through.
+ * @param name of the share: where the Worker itself takes sessions, it is how it finds the share
+ */
+export async function connectEdge(edge: EdgeInfo, name: string, signal: AbortSignal): Promise<Connected> {
+  const headers = { [SESSION_HEADER]: name };
+  const tcp: Dial = ({ ws }, limits) => connectQmux(ws, { ...limits, headers });
+  if (edge.udp !== false) return await connectBest(edge, { udp, tcp }, { signal });
+  const session = await connectQmux(edge.ws, {
+    timeoutMs: HANDSHAKE_TIMEOUT_MS,
+    idleTimeoutMs: OBJECT_IDLE_TIMEOUT_MS,
+    headers,
+    signal,
+  });
+  return { session, fallback: undefined };
+}
+
+/** Where a share's agent is: at an edge by a session, or at the Worker by a control socket that asks for one. */
+export interface Place extends Connected {
+  readonly edge: EdgeInfo;
+  /** True for a control socket: sessions are dialled on demand. */
+  readonly onDemand: boolean;
 }
 
 /**
@@ -19,12 +40,18 @@ export function connectEdge(edge: EdgeInfo, signal: AbortSignal): Promise<Connec
  */
 export async function connectAnyEdge(
   edges: readonly EdgeInfo[],
+  name: string,
   signal: AbortSignal,
-): Promise<Connected & { readonly edge: EdgeInfo }> {
-  const found = await firstSuccess({
+): Promise<Place> {
+  const found = await firstSuccess<Place>({
     attempt: async (n, attemptSignal) => {
       const edge = edges[n % edges.length]!;
-      return { ...await connectEdge(edge, attemptSignal), edge };
+      if (edge.control === undefined) {
+        return { ...await connectEdge(edge, name, attemptSignal), edge, onDemand: false };
+      }
+      const headers = { [SESSION_HEADER]: name };
+      const session = await connectControl(edge.control, { headers, signal: attemptSignal });
+      return { session, fallback: undefined, edge, onDemand: true };
     },
     discard: ({ session }) => session.close({ code: 0, reason: "another edge was faster" }),
     isFinal: () => false,
@@ -47,7 +74,3 @@ const udp: Dial = async (edge, limits) => {
   const { connectNodeH3 } = await import("../../shared/transport/node/connect.ts");
   return await connectNodeH3(edge.url, { ...certHashes, timeoutMs: limits.timeoutMs });
 };
-
-const tcp: Dial = (edge, limits) => connectQmux(edge.ws, limits);
-
-const dialers: Dialers = { udp, tcp };

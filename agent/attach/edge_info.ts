@@ -41,6 +41,7 @@ function isEdgeInfo(value: unknown): value is EdgeInfo {
   const edge = value as Partial<EdgeInfo> | null;
   return typeof edge === "object" && edge !== null && isShort(edge.id) && isShort(edge.region) &&
     isSessionUrl(edge.url, ["https:"]) && isSessionUrl(edge.ws, ["ws:", "wss:"]) &&
+    (edge.control === undefined || isControlOf(edge.control, edge.ws!)) &&
     Array.isArray(edge.certHashes) && edge.certHashes.length <= EDGE_CERT_HASHES_MAX &&
     edge.certHashes.every((hash) => typeof hash === "string" && /^[0-9a-f]{64}$/i.test(hash));
 }
@@ -53,6 +54,11 @@ function isSessionUrl(value: unknown, schemes: readonly string[]): boolean {
   // The text itself, as an empty query, fragment or user name leaves no trace in a URL's parts.
   if (!isShort(value) || !/^[a-z]+:\/\/[^/?#@\\\s]+\/\.spanway\/session$/.test(value)) return false;
   return URL.canParse(value) && schemes.includes(new URL(value).protocol);
+}
+
+/** Only ever at the very place where the sessions are: it is no further address to check. */
+function isControlOf(control: unknown, ws: string): boolean {
+  return control === ws.replace(/session$/, "control");
 }
 
 /** @param host of a URL: addresses are in their plain form there, IPv6 ones in brackets */

@@ -11,6 +11,7 @@ import { boundedText } from "../../shared/http/bounded_text.ts";
 import type { Identity } from "../../shared/identity.ts";
 import { COMMAND } from "../command_name.ts";
 import { API_BODY_MAX_BYTES, API_TIMEOUT_MS, SSH_KEY_MAX_BYTES } from "../../shared/limits.ts";
+import { type Jurisdiction, type ObjectPlace, readObjectPlace } from "../../shared/object_place.ts";
 import type { RandomBytes } from "../../shared/random.ts";
 import { signTicket, type TicketRole } from "../../shared/ticket/ticket.ts";
 import { checkEdges } from "./edge_info.ts";
@@ -32,6 +33,8 @@ export interface Registration {
   /** Unix milliseconds. */
   readonly expiresAt: number;
   readonly edges: readonly EdgeInfo[];
+  /** Where the service keeps it, as far as it says. */
+  readonly place?: ObjectPlace;
 }
 
 /** Where a share is now. */
@@ -51,6 +54,8 @@ export interface ShareRequest {
   readonly chosen: boolean;
   /** Kept by the service for the owner. */
   readonly meta: Readonly<Record<string, string>>;
+  /** Where it must be kept; undefined: anywhere. */
+  readonly jurisdiction?: Jurisdiction | undefined;
 }
 
 /** What the service knows of a share. */
@@ -90,17 +95,28 @@ export class ServiceApi {
     this.#options = options;
   }
 
-  /** Claims or renews a name. @throws {ServiceError | TicketError} */
+  /**
+   * Claims or renews a name. A service that does not know jurisdictions ignores the one that is asked for: its answer then
+   * does not name it.
+   * @throws {ServiceError | TicketError}
+   */
   async register(name: string, request: ShareRequest, signal?: AbortSignal): Promise<Registration> {
     await this.#learnClock(signal);
     const ticket = await this.ticket("share", name);
     const expiresAt = request.expiresAt + (this.#offset ?? 0);
-    const { chosen, meta } = request;
-    const answer = await this.#call("POST", "/api/shares", { ticket, body: { expiresAt, chosen, meta }, signal });
+    const { chosen, meta, jurisdiction } = request;
+    const body = { expiresAt, chosen, meta, jurisdiction };
+    const answer = await this.#call("POST", "/api/shares", { ticket, body, signal });
     const registration = await parseRegistration(answer, this.#options.relay);
     // It may shorten what was asked for, and no more: keys are good as long.
     const granted = Math.min(registration.expiresAt - (this.#offset ?? 0), request.expiresAt);
     return { ...registration, expiresAt: granted };
+  }
+
+  /** True when the service has an edge, so that no share has to be at the Worker itself. @throws {ServiceError} */
+  async hasEdge(signal?: AbortSignal): Promise<boolean> {
+    const { edges } = (await this.#call("GET", "/api/service", { signal }) ?? {}) as { edges?: unknown };
+    return typeof edges === "number" && edges > 0;
   }
 
   /** What the service knows of a share of this device. @throws {ServiceError | TicketError} */
@@ -268,11 +284,13 @@ function toError(status: number, answer: unknown, relay: string): SpanwayError {
 
 async function parseRegistration(answer: unknown, relay: URL): Promise<Registration> {
   const fields = answer as Partial<Record<keyof Registration, unknown>> | undefined;
-  const { name, url, expiresAt, edges } = fields ?? {};
+  const { name, url, expiresAt, edges, place } = fields ?? {};
   if (
     typeof name !== "string" || typeof url !== "string" || typeof expiresAt !== "number" || !Number.isFinite(expiresAt)
   ) throw senseless();
-  return { name, url, expiresAt, edges: await checkEdges(edges, relay) };
+  const known = readObjectPlace(place);
+  const registration = { name, url, expiresAt, edges: await checkEdges(edges, relay) };
+  return known === undefined ? registration : { ...registration, place: known };
 }
 
 function senseless(): ServiceError {

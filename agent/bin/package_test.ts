@@ -23,7 +23,15 @@ Deno.test("the published package holds no TypeScript, and its agent runs on Deno
   assert.equal(built.status, 0, built.stderr);
   const packed = run("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: root });
   const files = (JSON.parse(packed.stdout)[0].files as { path: string }[]).map(({ path }) => path);
-  for (const path of ["agent/bin/spanway.js", "dist/agent.js", "dist/worker.js", "package.json"]) {
+  for (
+    const path of [
+      "agent/bin/spanway.js",
+      "dist/agent.js",
+      "dist/worker.js",
+      "dist/workerd/config.capnp",
+      "package.json",
+    ]
+  ) {
     assert(files.includes(path), path);
   }
   assert.deepEqual(files.filter((path) => /\.ts$|test/.test(path)), []);

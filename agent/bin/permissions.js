@@ -118,6 +118,25 @@ export function permissionFlags(argv, at) {
       file("--tls-cert");
       file("--tls-key");
       break;
+    case "backup":
+    case "restore": {
+      // Whether a relay runs on the state is asked of it.
+      flags.push("--allow-net=127.0.0.1");
+      const data = values.get("--data");
+      const dataDir = data ? resolve(at.cwd, data) : join(at.home, "relay");
+      read.push(dataDir);
+      write.push(dataDir);
+      if (!target) break;
+      const backup = resolve(at.cwd, target);
+      if (command === "backup") {
+        read.push(backup, `${backup}.part`);
+        write.push(backup, `${backup}.part`);
+      } else {
+        read.push(backup, `${dataDir}.restoring`, `${dataDir}.replaced`);
+        write.push(`${dataDir}.restoring`, `${dataDir}.replaced`);
+      }
+      break;
+    }
     case "relay":
     case "up": {
       // As an edge; besides, workerd is started with the Worker of this package on the data directory. It is started

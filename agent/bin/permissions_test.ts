@@ -90,6 +90,19 @@ Deno.test("the service may read its certificate and write its data", () => {
   assert.deepEqual(flag(argv, "--allow-write")?.split(","), [at.home, "/project/state", "/tmp"]);
 });
 
+Deno.test("a backup reads the state and writes one file; a restore writes the state and two names beside it", () => {
+  const backup = ["backup", "b.tgz", "--data", "state"];
+  assert.equal(flag(backup, "--allow-read"), `${at.home},/project/state,/project/b.tgz,/project/b.tgz.part`);
+  assert.equal(flag(backup, "--allow-write"), `${at.home},/project/state,/project/b.tgz,/project/b.tgz.part`);
+  const restore = ["restore", "--force", "/b.tgz", "--data=/d"];
+  assert.equal(flag(restore, "--allow-read"), `${at.home},/d,/b.tgz,/d.restoring,/d.replaced`);
+  assert.equal(flag(restore, "--allow-write"), `${at.home},/d,/d.restoring,/d.replaced`);
+  for (const argv of [backup, restore]) {
+    assert.equal(flag(argv, "--allow-net"), "127.0.0.1");
+    assert.equal(flag(argv, "--allow-run"), undefined);
+  }
+});
+
 Deno.test("what a command has to do with SSH is seen from its options, and not from words behind --", () => {
   const part = (line: string) => sshPart(scanArgv(line.split(" ")));
   assert.equal(part("share --ssh 3000"), "offer");

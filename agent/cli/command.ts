@@ -2,6 +2,7 @@
 import { Command, Option } from "commander";
 import { LINK_RESUME_WINDOW_MS, SHARE_TTL_MS } from "../../shared/limits.ts";
 import { checkName } from "../../shared/names.ts";
+import { type Jurisdiction, JURISDICTIONS } from "../../shared/object_place.ts";
 import { UsageError } from "../errors.ts";
 import type { HostRule } from "../reach/host_rule.ts";
 import { allowsNothing } from "../reach/policy.ts";
@@ -64,6 +65,10 @@ export function addShareOptions(command: Command): Command {
     .addOption(
       new Option("--resume-window <time>", "how long connections outlive the loss of their path")
         .argParser(resumeWindow).default(LINK_RESUME_WINDOW_MS, formatDuration(LINK_RESUME_WINDOW_MS)),
+    )
+    .addOption(
+      new Option("--jurisdiction <where>", "keep the share in one jurisdiction, on a service that can")
+        .choices(JURISDICTIONS),
     );
   return addSshOptions(command);
 }
@@ -75,8 +80,8 @@ export function addShareOptions(command: Command): Command {
 export function shareOptions<Raw extends RawShare>(
   raw: Raw,
   argument: string | undefined,
-): Omit<Raw, RawOnly> & Pick<SharedTargetOptions, "target" | "name" | "reach" | "ssh"> {
-  const { ports, allowHost, name, disableHttp } = raw;
+): Omit<Raw, RawOnly> & Pick<SharedTargetOptions, "target" | Undefinable | "reach" | "ssh"> {
+  const { ports, allowHost, name, jurisdiction, disableHttp } = raw;
   const reach = { ports, allowHosts: allowHost };
   const ssh = sshOptions(raw);
   if (disableHttp && allowsNothing(reach) && ssh === undefined) {
@@ -85,17 +90,21 @@ export function shareOptions<Raw extends RawShare>(
       "Leave one of them out, or say which ports: --ports 22,5432.",
     );
   }
-  return { ...raw, target: argument, name, reach, ssh };
+  return { ...raw, target: argument, name, jurisdiction, reach, ssh };
 }
 
 /** What commander makes of them. */
-export interface RawShare extends Omit<SharedTargetOptions, "target" | "name" | "reach" | "ssh">, RawSsh {
+export interface RawShare extends Omit<SharedTargetOptions, "target" | Undefinable | "reach" | "ssh">, RawSsh {
   readonly name?: string;
+  readonly jurisdiction?: Jurisdiction;
   readonly ports: PortSet;
   readonly allowHost: readonly HostRule[];
 }
 
-type RawOnly = keyof RawSsh | "name" | "ports" | "allowHost";
+/** What need not be given, and has no default. */
+type Undefinable = "name" | "jurisdiction";
+
+type RawOnly = keyof RawSsh | Undefinable | "ports" | "allowHost";
 
 /** The pair of options for HTTPS. */
 export function addTlsOptions(command: Command): Command {

@@ -1,5 +1,6 @@
 /** What each command is given once its command line has been read and checked. */
 import type { LinkTarget } from "../../shared/link/ends.ts";
+import type { Jurisdiction } from "../../shared/object_place.ts";
 import type { ReachRules } from "../reach/policy.ts";
 
 /** Options that every command knows. */
@@ -74,6 +75,8 @@ export interface SharedTargetOptions {
   readonly resumeWindow: number;
   /** Undefined where nobody may log in. */
   readonly ssh: SshOptions | undefined;
+  /** Where the service must keep the share; undefined: anywhere. */
+  readonly jurisdiction: Jurisdiction | undefined;
 }
 
 export interface ShareOptions extends GlobalOptions, SharedTargetOptions {}
@@ -98,6 +101,20 @@ export interface ServiceOptions {
 export interface RelayOptions extends GlobalOptions, ServiceOptions {
   readonly region: string;
   readonly tls: TlsFiles | undefined;
+  /** workerd alone. */
+  readonly noEdge: boolean;
+  /** Origin of a proxy in front, without an edge only. */
+  readonly publicUrl: URL | undefined;
+}
+
+/** What `backup` and `restore` have in common. */
+export interface BackupOptions extends GlobalOptions {
+  /** Absolute path of the backup. */
+  readonly file: string;
+  /** Absolute path of the state. */
+  readonly dataDir: string;
+  /** What is in the way gives way. */
+  readonly force: boolean;
 }
 
 export interface UpOptions extends GlobalOptions, ServiceOptions, SharedTargetOptions {}
@@ -107,6 +124,8 @@ export interface EdgeOptions extends GlobalOptions {
   readonly control: URL;
   readonly region: string;
   readonly listen: ListenAddress;
+  /** A name of its own, where the domain of the shares leads elsewhere. */
+  readonly publicHost: string | undefined;
   readonly tls: TlsFiles | undefined;
   /** Shared secret of the service and its edges. Never shown. */
   readonly serviceKey: string;

@@ -2,6 +2,7 @@
 import { Command, Help, Option } from "commander";
 import { VERSION } from "../version.ts";
 import { exampleText, type Runner } from "./command.ts";
+import { backupCommand, restoreCommand } from "./commands/backup.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { connectCommand } from "./commands/connect.ts";
 import { edgeCommand } from "./commands/edge.ts";
@@ -45,6 +46,8 @@ export function buildProgram(run: Runner): Command {
     upCommand,
     relayCommand,
     edgeCommand,
+    backupCommand,
+    restoreCommand,
     whoamiCommand,
     completionCommand,
   ];

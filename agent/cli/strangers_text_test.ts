@@ -34,7 +34,8 @@ const PATH_EVENTS: PathEvent[] = [
   { event: "broken", error: new LinkError("tampered", EVIL, { hint: EVIL }) },
 ];
 
-const registration = { name: EVIL, url: `http://x.localhost/${EVIL}`, expiresAt: 0, edges: [edge] };
+const place = { near: EVIL, hint: EVIL };
+const registration = { name: EVIL, url: `http://x.localhost/${EVIL}`, expiresAt: 0, edges: [edge], place };
 const SHARE_EVENTS: ShareEvent[] = [
   { event: "registered", registration },
   { event: "attached", registration, edge, transport: "h3", fallback, again: false },
@@ -86,7 +87,8 @@ function shares(output: Output): void {
   const options = {
     ...{ json: output.json, quiet: false, relay: new URL("http://localhost:8080"), name: undefined, expires: 1 },
     ...{ hostHeader: { mode: "rewrite" as const }, insecureTarget: false, qr: false, disableHttp: false },
-    ...{ reach: { ports: parsePorts("all"), allowHosts: [] }, resumeWindow: LINK_RESUME_WINDOW_MS, ssh: undefined },
+    ...{ reach: { ports: parsePorts("all"), allowHosts: [] }, resumeWindow: LINK_RESUME_WINDOW_MS },
+    ...{ ssh: undefined, jurisdiction: undefined },
   };
   const open = {
     handle: () => assert.fail(),

@@ -4,6 +4,7 @@ import {
   CONNECT_AWAY_WAIT_MS,
   CONNECT_GOODBYE_MS,
   HANDSHAKE_TIMEOUT_MS,
+  OBJECT_RETURN_SPREAD_MS,
   RECONNECT_MAX_MS,
 } from "../../shared/limits.ts";
 import { ConnectorLink, type ConnectorLinkEffects } from "../../shared/link/connector_link.ts";
@@ -159,7 +160,12 @@ export class PathController implements Tunnel {
     try {
       while (!signal.aborted) {
         const begun = this.#effects.now();
-        if (this.#path !== undefined) await Promise.race([this.#untilLost(this.#path), stopped]);
+        const before = this.#path;
+        if (before !== undefined) await Promise.race([this.#untilLost(before), stopped]);
+        // An update of the Worker drops everybody at once.
+        if (before?.edge.udp === false && !signal.aborted) {
+          await this.#effects.sleep(this.#effects.random() * OBJECT_RETURN_SPREAD_MS, signal);
+        }
         // Paths that are soon lost again are not looked for at once each time.
         if (this.#effects.now() - begun > RECONNECT_MAX_MS) backoff.reset();
         else await this.#effects.sleep(backoff.next(), signal);

@@ -50,7 +50,7 @@ export async function sharePath(
     sleep,
     later: (ms, action) => void setTimeout(action, ms),
     edgeOf: (attempt) => api.edgeOf(name, attempt),
-    connect: connectEdge,
+    connect: (edge, signal) => connectEdge(edge, name, signal),
     ticket: () => api.ticket("connect", name),
     async openLink(session) {
       let outdated = false;

@@ -6,6 +6,7 @@ import { boundedText } from "../../shared/http/bounded_text.ts";
 import { API_BODY_MAX_BYTES, API_TIMEOUT_MS } from "../../shared/limits.ts";
 import { Edge } from "../../worker/edge/edge.ts";
 import type { FrontTls } from "../../worker/edge/http_front.ts";
+import { WORKER_REGION } from "../../worker/edges/worker_edge.ts";
 import type { CommandContext } from "../cli/context.ts";
 import type { EdgeOptions, RelayOptions, TlsFiles } from "../cli/options.ts";
 import { startService } from "./service.ts";
@@ -19,14 +20,18 @@ import { ServiceReport } from "./service_report.ts";
 export async function runRelay(options: RelayOptions, { output, signal }: CommandContext): Promise<void> {
   needDeno();
   const tls = await readTls(options.tls);
-  const report = new ServiceReport(output);
+  const report = new ServiceReport(output, options.noEdge);
   const service = await startService({ ...options, tls, tell: report.tell });
-  output.event("ready", { url: service.url.origin, region: options.region });
+  output.event("ready", {
+    url: service.url.origin,
+    region: options.noEdge ? WORKER_REGION : options.region,
+    port: service.port,
+  });
   output.line();
   output.pairs([
     ["Share service", service.url.origin, output.colors.cyan],
-    ["Shares", `${service.url.protocol}//NAME.${service.url.host}`],
-    ["Listening", `${options.listen.host}, port ${service.url.port || "443"} (TCP for visitors, UDP for agents)`],
+    ["Shares", sharesAt(service.url, options.domain)],
+    ["Listening", `${options.listen.host}, port ${service.port} (${options.noEdge ? "TCP" : PROTOCOLS})`],
     ["State", options.dataDir],
   ]);
   output.line();
@@ -45,6 +50,12 @@ export async function runRelay(options: RelayOptions, { output, signal }: Comman
   output.line("The share service has stopped.");
 }
 
+const PROTOCOLS = "TCP for visitors, UDP for agents";
+
+function sharesAt({ protocol, port }: URL, domain: string): string {
+  return `${protocol}//NAME.${domain}${port === "" ? "" : `:${port}`}`;
+}
+
 /**
  * `spanway edge`: one more edge of a service that runs elsewhere, until the signal aborts.
  * @throws {SpanwayError}
@@ -59,6 +70,7 @@ export async function runEdge(options: EdgeOptions, { output, signal, home }: Co
     region: options.region,
     listen: options.listen,
     domain: await serviceDomain(control),
+    ...(options.publicHost === undefined ? {} : { publicHost: options.publicHost }),
     ...(tls === undefined ? {} : { tls }),
     service: { url: () => control, key: options.serviceKey },
     workerComesBy: "front",
@@ -70,7 +82,7 @@ export async function runEdge(options: EdgeOptions, { output, signal, home }: Co
   output.pairs([
     ["Edge", options.region, output.colors.cyan],
     ["Service", control.origin],
-    ["Listening", `${options.listen.host}, port ${edge.url.port || "443"} (TCP for visitors, UDP for agents)`],
+    ["Listening", `${options.listen.host}, port ${edge.url.port || "443"} (${PROTOCOLS})`],
   ]);
   output.line();
   report.ready();

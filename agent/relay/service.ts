@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { Edge, type EdgeEvent } from "../../worker/edge/edge.ts";
 import type { FrontTls } from "../../worker/edge/http_front.ts";
 import { startWorkerd } from "../../worker/host/workerd.ts";
-import { VERSION } from "../version.ts";
+import { listenTcp } from "../net/listen.ts";
 import { lockData } from "./data_lock.ts";
 import { serviceKey } from "./service_key.ts";
 import { machineAddresses, serviceOrigins } from "./service_origins.ts";
@@ -14,8 +14,15 @@ export interface ServiceOptions {
   readonly dataDir: string;
   readonly region: string;
   readonly tls: FrontTls | undefined;
+  /** workerd alone: agents attach to the objects of their shares, over WebSocket. */
+  readonly noEdge?: boolean;
+  /** Without an edge only: the origin by which a proxy in front is reached. */
+  readonly publicUrl?: URL | undefined;
   readonly tell: (event: ServiceEvent) => void;
 }
+
+/** In which a proxy in front says the visitor's address, over whatever the visitor has written there. */
+const PROXY_VISITOR_HEADER = "x-real-ip";
 
 /** What happens in the service, for whoever runs it. */
 export type ServiceEvent =
@@ -28,6 +35,8 @@ export type ServiceEvent =
 export interface Service {
   /** Where people and agents reach it. */
   readonly url: URL;
+  /** The port on which it listens here. */
+  readonly port: number;
   stop(): Promise<void>;
 }
 
@@ -39,9 +48,10 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const key = await serviceKey(options.dataDir);
   const unlock = await lockData(options.dataDir);
   try {
-    const { url, stop } = await start(options, key);
+    const { url, port, stop } = await (options.noEdge ? startAlone(options, key) : start(options, key));
     return {
       url,
+      port,
       async stop() {
         await stop();
         await unlock();
@@ -51,6 +61,41 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     await unlock();
     throw error;
   }
+}
+
+/** The Worker alone, which is the front door itself. */
+async function startAlone({ dataDir, domain, listen, publicUrl, tell }: ServiceOptions, key: string): Promise<Service> {
+  // The Worker has to know its own address before it is started.
+  const port = listen.port === 0 ? await freePort(listen.host) : listen.port;
+  const own = new URL(`http://${domain}:${port}`);
+  const origins = serviceOrigins(own, listen.host, machineAddresses);
+  let begun = false;
+  const workerd = await startWorkerd({
+    dataDir,
+    listen: { host: listen.host, port },
+    proxied: publicUrl !== undefined,
+    bindings: {
+      SPANWAY_SERVICE_KEY: key,
+      SPANWAY_DOMAIN: domain,
+      SPANWAY_ORIGINS: (publicUrl === undefined ? origins : [publicUrl.origin, ...origins]).join(","),
+      // Without a proxy it would be the visitor himself who says it.
+      SPANWAY_VISITOR_HEADER: publicUrl === undefined ? "none" : PROXY_VISITOR_HEADER,
+    },
+    onListening() {
+      if (begun) tell({ event: "worker-ready" });
+      begun = true;
+    },
+    onExit: (exit) => tell({ event: "worker-exit", ...exit }),
+    onLog: (line) => tell({ event: "worker-log", line }),
+  });
+  return { url: publicUrl ?? own, port, stop: () => workerd.stop() };
+}
+
+/** A port that was free a moment ago. @throws {ListenError} */
+async function freePort(host: string): Promise<number> {
+  const { address, close } = await listenTcp({ host, port: 0 }, 0, () => {});
+  close();
+  return address.port;
 }
 
 async function start({ dataDir, domain, region, listen, tls, tell }: ServiceOptions, key: string): Promise<Service> {
@@ -73,7 +118,8 @@ async function start({ dataDir, domain, region, listen, tls, tell }: ServiceOpti
         SPANWAY_SERVICE_KEY: key,
         SPANWAY_DOMAIN: domain,
         SPANWAY_ORIGINS: serviceOrigins(edge.url, listen.host, machineAddresses).join(","),
-        SPANWAY_VERSION: VERSION,
+        // An agent that came before the edge is known again would be sent past it.
+        SPANWAY_ATTACH: "edges",
       },
       onListening({ host, port }) {
         const again = worker !== undefined;
@@ -86,6 +132,7 @@ async function start({ dataDir, domain, region, listen, tls, tell }: ServiceOpti
     await edge.register();
     return {
       url: edge.url,
+      port: Number(edge.url.port || 443),
       async stop() {
         await edge.close();
         await workerd.stop();

@@ -6,11 +6,14 @@ import type { ServiceEvent } from "./service.ts";
 /** Says what happens in a service, to people and to programs, from the moment on that it was said to be ready. */
 export class ServiceReport {
   readonly #output: Output;
+  readonly #alone: boolean;
   /** Agents may be back before the relay has told that it is; undefined once it has. */
   #early: ServiceEvent[] | undefined = [];
 
-  constructor(output: Output) {
+  /** @param alone the Worker has no edge in front */
+  constructor(output: Output, alone = false) {
     this.#output = output;
+    this.#alone = alone;
   }
 
   /** The first line has been written: now the others. */
@@ -66,7 +69,10 @@ export class ServiceReport {
         return;
       case "worker-exit":
         output.event("worker", { state: "restarting", reason: event.reason, restartInMs: event.restartInMs });
-        output.warn(`The Worker ended (${event.reason}); it is started again. Attached shares go on being served.`);
+        output.warn(
+          `The Worker ended (${event.reason}); it is started again.`,
+          this.#alone ? "Shares come back by themselves." : "Attached shares go on being served.",
+        );
         return;
       case "worker-ready":
         output.event("worker", { state: "ready" });

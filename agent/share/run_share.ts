@@ -7,7 +7,7 @@ import type { CommandContext } from "../cli/context.ts";
 import { LAUNCHER_GONE } from "../cli/interrupts.ts";
 import type { ShareOptions } from "../cli/options.ts";
 import { type OpenTarget, openTarget } from "../target/open_target.ts";
-import { connectAnyEdge } from "../attach/connect_edge.ts";
+import { connectAnyEdge, connectEdge } from "../attach/connect_edge.ts";
 import { ToldError } from "../errors.ts";
 import type { PreparedSsh } from "../ssh/share/prepare_ssh.ts";
 import { openSsh } from "../ssh/share/running_ssh.ts";
@@ -61,6 +61,7 @@ export async function shareTarget(
   const running = await home.claimRunning({ relay: options.relay.origin, target: target.key });
   const api = new ServiceApi({ relay: options.relay, identity, now: Date.now, random: secureRandom });
   const chosen = options.name !== undefined;
+  const { jurisdiction } = options;
   const meta = { agent: Buffer.from(secureRandom(8)).toString("hex") };
   const expiresAt = Date.now() + options.expires;
   const report = new ShareReport(output, options, target, identity.fingerprint, prepared?.landing);
@@ -74,37 +75,53 @@ export async function shareTarget(
     },
   });
   const handler = observed(target.handle, () => performance.now(), (request) => report.request(request));
-  const controller = new ShareController(options.name ?? running.previousName ?? generateName(secureRandom), {
-    now: Date.now,
-    random: Math.random,
-    sleep,
-    async register(name, signal) {
-      const registration = await api.register(name, { expiresAt, chosen, meta }, signal);
-      await running.remember(name, ssh?.door);
-      try {
-        await ssh?.begin(name, registration.expiresAt - Date.now(), signal);
-      } catch (error) {
-        const late = Date.now() >= registration.expiresAt;
-        // Nobody has been told of the share yet: it ends as if it had never been.
-        await api.unregister(name, AbortSignal.timeout(GOODBYE_TIMEOUT_MS)).catch(() => {});
-        await running.forget();
-        if (!late) throw error;
-        throw new ServiceError("share-expired", "The share expired before anybody could log in.", {
-          hint: "Give it more time, such as --expires 10m.",
-        });
-      }
-      return registration;
+  const controller: ShareController = new ShareController(
+    options.name ?? running.previousName ?? generateName(secureRandom),
+    {
+      now: Date.now,
+      random: Math.random,
+      sleep,
+      async register(name, signal) {
+        const registration = await api.register(name, { expiresAt, chosen, meta, jurisdiction }, signal);
+        if (jurisdiction !== undefined && registration.place?.jurisdiction !== jurisdiction) {
+          await api.unregister(name, AbortSignal.timeout(GOODBYE_TIMEOUT_MS)).catch(() => {});
+          throw new ServiceError(
+            "bad-request",
+            "This service does not say that it keeps the share where it has to be.",
+            {
+              hint: "Share without --jurisdiction, or use a newer service on Cloudflare.",
+            },
+          );
+        }
+        await running.remember(name, ssh?.door);
+        try {
+          await ssh?.begin(name, registration.expiresAt - Date.now(), signal);
+        } catch (error) {
+          const late = Date.now() >= registration.expiresAt;
+          // Nobody has been told of the share yet: it ends as if it had never been.
+          await api.unregister(name, AbortSignal.timeout(GOODBYE_TIMEOUT_MS)).catch(() => {});
+          await running.forget();
+          if (!late) throw error;
+          throw new ServiceError("share-expired", "The share expired before anybody could log in.", {
+            hint: "Give it more time, such as --expires 10m.",
+          });
+        }
+        return registration;
+      },
+      standing: (name, signal) => standing(api, name, meta.agent, signal),
+      // A share that was killed is away, not over: the same command brings it back.
+      unregister: async (name) => {
+        if (!killed(signal)) await api.unregister(name, AbortSignal.timeout(GOODBYE_TIMEOUT_MS));
+      },
+      connect: (edges, signal) => connectAnyEdge(edges, controller.name, signal),
+      dial: async (edge, name, signal) => (await connectEdge(edge, name, signal)).session,
+      hasEdge: (signal) => api.hasEdge(signal),
+      ticket: (name) => api.ticket("share", name),
+      otherName: () => (chosen ? undefined : generateName(secureRandom)),
+      serve: (session) => serveSession(session, handler, links.links),
     },
-    standing: (name, signal) => standing(api, name, meta.agent, signal),
-    // A share that was killed is away, not over: the same command brings it back.
-    unregister: async (name) => {
-      if (!killed(signal)) await api.unregister(name, AbortSignal.timeout(GOODBYE_TIMEOUT_MS));
-    },
-    connect: connectAnyEdge,
-    ticket: (name) => api.ticket("share", name),
-    otherName: () => (chosen ? undefined : generateName(secureRandom)),
-    serve: (session) => serveSession(session, handler, links.links),
-  }, (event) => report.event(event));
+    (event) => report.event(event),
+  );
   const links = await openLinks({
     name: () => controller.name,
     identity,

@@ -67,8 +67,10 @@ class World {
       const pair = memoryPair();
       this.pairs.push(pair);
       void this.core.serve(pair.server);
-      return Promise.resolve({ session: pair.client, fallback: undefined, edge });
+      return Promise.resolve({ session: pair.client, fallback: undefined, edge, onDemand: false });
     },
+    dial: () => Promise.reject(new TransportError("connect-failed", "nothing is dialled here")),
+    hasEdge: () => Promise.resolve(true),
     ticket: () => Promise.resolve(new Uint8Array(8)),
     otherName: () => this.names.shift(),
     serve: (session) => serveSession(session, () => ({ data() {}, end() {}, aborted() {} })),
@@ -179,7 +181,7 @@ Deno.test("an interrupt does not wait for a handshake that nobody answers", asyn
   const stop = new AbortController();
   world.effects.connect = ([edge]) => {
     setTimeout(() => stop.abort());
-    return Promise.resolve({ session: memoryPair().client, fallback: undefined, edge: edge! });
+    return Promise.resolve({ session: memoryPair().client, fallback: undefined, edge: edge!, onDemand: false });
   };
   const startedAt = performance.now();
   assert.equal(await world.run(stop.signal), "interrupted");

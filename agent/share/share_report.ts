@@ -16,6 +16,7 @@ import type { Landing } from "../ssh/share/landing.ts";
 import type { SshSessionEvent } from "../ssh/share/login_gate.ts";
 import type { SshReport } from "../ssh/share/ssh_share.ts";
 import { sshLine } from "../ssh/share/ssh_line.ts";
+import { placeText } from "./place_text.ts";
 import type { Registration } from "../attach/service_api.ts";
 import type { ShareEnd, ShareEvent } from "./share_controller.ts";
 
@@ -70,6 +71,10 @@ export class ShareReport implements PeerReport, SshReport {
           ...(event.fallback === undefined ? {} : { fallback: event.fallback.message }),
         });
         if (event.fallback !== undefined) this.#warnOfFallback(event.fallback);
+        return;
+      case "unreached":
+        output.event("path", { state: "unreached", code: event.code, message: event.message });
+        output.warn(`Somebody came, and could not be let in: ${event.message}.`, "It is tried again for the next one.");
         return;
       case "lost":
         output.event("path", { state: "lost", code: event.code, message: event.message, retryInMs: event.retryInMs });
@@ -176,7 +181,7 @@ export class ShareReport implements PeerReport, SshReport {
   #announce(registration: Registration, edge: string): void {
     this.#ready = true;
     const output = this.#output;
-    const { name, url, expiresAt } = registration;
+    const { name, url, expiresAt, place } = registration;
     this.#name = name;
     const { reach, relay, disableHttp } = this.#options;
     const code = `${name}#${this.#fingerprint}`;
@@ -186,13 +191,25 @@ export class ShareReport implements PeerReport, SshReport {
     const ssh = login === undefined
       ? null
       : { user: login.user, target: login.label, once: this.#options.ssh?.once ?? false };
-    output.event("ready", { name, code, url, expiresAt, edge, relay: relay.origin, ports, http: !disableHttp, ssh });
+    output.event("ready", {
+      name,
+      code,
+      url,
+      expiresAt,
+      edge,
+      relay: relay.origin,
+      ports,
+      http: !disableHttp,
+      ssh,
+      ...(place === undefined ? {} : { place }),
+    });
     const until = new Date(expiresAt);
     const pairs: Pair[] = [
       ["URL", url, output.colors.cyan],
       ["Shared", this.#target.label],
       ["Until", `${untilText(until)} (${formatDuration(this.#options.expires)} from now)`],
     ];
+    if (place !== undefined) pairs.push(["Lives", placeText(place)]);
     const found = (protocol: string) =>
       this.#target.found.filter((server) => server.protocol === protocol).map(({ host, port }) => hostPort(host, port));
     const http = found("http:");

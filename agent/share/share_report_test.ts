@@ -44,6 +44,7 @@ async function announced(given: Given = {}) {
     disableHttp: given.disableHttp ?? false,
     resumeWindow: LINK_RESUME_WINDOW_MS,
     ssh: undefined,
+    jurisdiction: undefined,
   };
   const report = new ShareReport(output, options, {
     handle: () => assert.fail("no requests"),

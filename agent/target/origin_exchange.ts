@@ -63,6 +63,7 @@ export interface ExchangeParts {
 export class OriginExchange implements RequestSink {
   readonly #responder: Responder;
   readonly #parts: ExchangeParts;
+  /** Undefined when it could not be begun. */
   #request!: ClientRequest;
   #upgraded: Duplex | undefined;
   /** Pending while an upgrade is asked for and not answered: bytes for the new protocol wait for it. */
@@ -180,7 +181,7 @@ export class OriginExchange implements RequestSink {
   aborted(_code: string, _message: string): void {
     this.#finish();
     this.#upgraded?.destroy();
-    this.#request?.destroy();
+    this.#drop();
   }
 
   #inform(info: InformationEvent): void {
@@ -234,7 +235,7 @@ export class OriginExchange implements RequestSink {
       return this.#abort(OriginProblem.FAILED, "The trailers of the origin's answer are too large.");
     }
     this.#finish();
-    if (!this.#requestEnded) this.#request.destroy();
+    if (!this.#requestEnded) this.#drop();
   }
 
   #switch(response: IncomingMessage, socket: Duplex, first: Uint8Array): void {
@@ -284,6 +285,13 @@ export class OriginExchange implements RequestSink {
     this.#finish();
     this.#responder.abort(code, message);
     this.#upgraded?.destroy();
+    this.#drop();
+  }
+
+  /** Gives the request up. Deno would make one on a kept connection once more when it is destroyed before its answer. */
+  #drop(): void {
+    if (this.#request === undefined) return;
+    this.#request.reusedSocket = false;
     this.#request.destroy();
   }
 

@@ -204,6 +204,31 @@ Deno.test("connections are kept for what may be asked twice; the rest gets new o
   });
 });
 
+Deno.test("a request that is given up on a kept connection is not made once more", () => {
+  const seen: IncomingMessage[] = [];
+  const came = Promise.withResolvers<void>();
+  return withServer((req, res) => {
+    if (req.url !== "/given-up") return res.end("ok");
+    seen.push(req);
+    came.resolve();
+  }, async (origin) => {
+    const ask = async (target: string) => {
+      const answer = new Answer();
+      origin.handle({ ...get, target }, answer).end([]);
+      assert.equal(await answer.done, "end");
+    };
+    await ask("/");
+    const framed = { ...get, target: "/given-up", headers: [...get.headers, "Transfer-Encoding", "chunked"] };
+    const sink = origin.handle(framed, new Answer());
+    await came.promise;
+    const closed = new Promise((resolve) => seen[0]!.socket.once("close", resolve));
+    sink.aborted("visitor-gone", "");
+    await closed;
+    for (let i = 0; i < 5; i++) await ask("/");
+    assert.equal(seen.length, 1);
+  });
+});
+
 Deno.test("Location leads back to the share only when it leads to the origin itself", async () => {
   const answers: string[] = [];
   const cases = (own: string): [string, string][] => [

@@ -2,7 +2,7 @@ import { header } from "./head.ts";
 
 /** What the relay knows about a visitor's request and tells the origin. */
 export interface VisitorFacts {
-  /** IP address as text. */
+  /** IP address as text; empty where nobody knows it, who then says nothing of it. */
   readonly address: string;
   readonly proto: "http" | "https";
   /** The Host that the visitor asked for. */
@@ -57,7 +57,7 @@ export function forwardRequestHeaders(raw: readonly string[], visitor: VisitorFa
     out.push(name, raw[i + 1]!);
   }
   if (upgrade) out.push("Connection", "Upgrade", "Upgrade", header(raw, "upgrade") ?? "");
-  out.push("X-Forwarded-For", visitor.address);
+  if (visitor.address !== "") out.push("X-Forwarded-For", visitor.address);
   out.push("X-Forwarded-Proto", visitor.proto);
   out.push("X-Forwarded-Host", visitor.host);
   return out;

@@ -110,3 +110,9 @@ Deno.test("a body is announced by its framing", () => {
   assert.equal(hasBody(["Transfer-Encoding", "chunked"]), true);
   assert.equal(hasBody([]), false);
 });
+
+Deno.test("of a visitor whose address nobody knows none is said, his own words least of all", () => {
+  const raw = ["X-Forwarded-For", "6.6.6.6", "Accept", "*/*"];
+  const passed = forwardRequestHeaders(raw, { ...VISITOR, address: "" }, false);
+  assert.deepEqual(passed, ["Accept", "*/*", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "n.example"]);
+});

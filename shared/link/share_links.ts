@@ -148,7 +148,8 @@ export class ShareLinks {
         const writer = stream.writable.getWriter();
         writer.write(noLinkRecord()).catch(() => {});
         writer.close().catch(() => {});
-        void bytes.cancel();
+        // Whoever stops reading breaks the lane, and a relay may drop what it still carries the other way.
+        while (await bytes.fill()) bytes.take(bytes.available);
         return;
       }
     }

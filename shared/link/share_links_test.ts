@@ -16,7 +16,10 @@ import { ByteReader } from "../wire/byte_reader.ts";
 import { readStreamHeader } from "../wire/control.ts";
 import { noAnswer } from "./asks.ts";
 import { ConnectorLink } from "./connector_link.ts";
+import { PREFACE_LINK } from "./frame_io.ts";
+import { LINK_ID_BYTES } from "./keys.ts";
 import { openLink } from "./open_link.ts";
+import { noLinkRecord } from "./record.ts";
 import { type LinkEvent, ShareLinks } from "./share_links.ts";
 import { MemoryEnd } from "./testing/memory_end.ts";
 
@@ -111,6 +114,25 @@ Deno.test("one session gets its part of the places and no more, and hears why", 
   const honest = await connect(share.session(2), await generateIdentity(secureRandom));
   assert.equal(share.links.size, LINKS_PER_CHANNEL_MAX + 1);
   for (const { link } of [...foul, honest]) link.fail(new Error("done") as never);
+  share.links.close("done");
+});
+
+Deno.test("a lane of a link that is not known is told so, and is not cut while its answer may be on its way", async () => {
+  const share = await newShare();
+  const { client, server } = memoryPair();
+  const stream = await client.openStream();
+  const writer = stream.writable.getWriter();
+  await writer.write(new Uint8Array([PREFACE_LINK, ...new Uint8Array(LINK_ID_BYTES)]));
+  const accepted = await server.acceptStream();
+  const via = { channel: 1, from: "10.0.0.1:1", datagramMaxSize: 1200, sendDatagram: () => {} };
+  const serving = share.links.serveLane(new ByteReader(accepted!.readable), accepted!, via, () => {});
+  const answer = new ByteReader(stream.readable);
+  while (await answer.fill());
+  assert.deepEqual(answer.take(answer.available), noLinkRecord());
+  // Nobody has stopped reading, at which a relay may drop what it carries the other way.
+  for (let i = 0; i < 3; i++) await writer.write(new Uint8Array(1000));
+  await writer.close();
+  await serving;
   share.links.close("done");
 });
 

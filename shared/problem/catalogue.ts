@@ -18,6 +18,7 @@ export type ProblemCode =
   | "bad-request"
   | "request-timeout"
   | "body-too-large"
+  | "upload-too-large"
   | "uri-too-large"
   | "headers-too-large"
   | "misdirected"
@@ -127,6 +128,13 @@ const ENTRIES: Readonly<Record<ProblemCode, Entry>> = {
     detail: () => "The body of the request is larger than is taken here.",
     hint: "Send less at once.",
   },
+  "upload-too-large": {
+    status: 413,
+    title: "The upload is too large",
+    detail: (share) =>
+      `The way to ${share} leads through Cloudflare alone, whose plans take uploads up to a size only.`,
+    hint: "A share through an edge of your own has no such bound, and neither has: spanway connect CODE",
+  },
   "uri-too-large": {
     status: 414,
     title: "The address is too long",
@@ -186,3 +194,8 @@ export function knownProblem(
 
 /** Every code that {@link knownProblem} knows. */
 export const PROBLEM_CODES = Object.keys(ENTRIES) as readonly ProblemCode[];
+
+/** True for a code that {@link knownProblem} knows. */
+export function isProblemCode(code: string): code is ProblemCode {
+  return Object.hasOwn(ENTRIES, code);
+}

@@ -21,14 +21,14 @@ export class AttachedShare {
     session: Session,
     control: Control,
     effects: PoolEffects,
-    bounds: ConnectorBounds = {},
+    bounds: { readonly connectors?: ConnectorBounds; readonly requests?: number } = {},
   ) {
     this.name = attachment.name;
     this.id = attachment.id;
     this.expiresAt = attachment.expiresAt;
     this.session = session;
-    this.pool = new StreamPool(session, effects);
-    this.connectors = new Connectors(session, bounds);
+    this.pool = new StreamPool(session, effects, bounds.requests === undefined ? {} : { requests: bounds.requests });
+    this.connectors = new Connectors(session, bounds.connectors);
     this.#control = control;
   }
 

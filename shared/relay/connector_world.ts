@@ -6,7 +6,7 @@ import type { BidiStream, Session } from "../transport/transport.ts";
 import { ByteReader } from "../wire/byte_reader.ts";
 import { encodeStreamHeader, type Hello, readStreamHeader, type StreamHeader } from "../wire/control.ts";
 import { type Control, dialHandshake } from "./handshake.ts";
-import { type RelayBounds, RelayCore } from "./relay_core.ts";
+import { type ConnectorEffects, type RelayBounds, RelayCore } from "./relay_core.ts";
 
 export const NAME = "fair-otter-0001";
 
@@ -30,7 +30,8 @@ export class ConnectorWorld {
   #shares = 0;
   #changed: () => void = () => {};
 
-  constructor(bounds: RelayBounds = {}) {
+  /** @param summon brings shares that are not here */
+  constructor(bounds: RelayBounds = {}, summon?: ConnectorEffects["summon"]) {
     const tell = (line: string) => {
       this.log.push(line);
       this.#changed();
@@ -50,6 +51,7 @@ export class ConnectorWorld {
           await this.admit(hello);
           return { session: this.attachment(hello.name) ?? "none", name: hello.name, expiresAt, fingerprint: "print" };
         },
+        ...(summon === undefined ? {} : { summon }),
         came: ({ channel }) => tell(`+c${channel}`),
         went: ({ channel }, reason) => tell(`-c${channel} ${reason}`),
       },

@@ -470,3 +470,31 @@ Deno.test("lanes that come and go at random leave nothing behind, and mix up not
   await world.end(...connectors, share);
   await answering;
 });
+
+Deno.test("any number who wait for a share leave room for its agent, and all are there once it has come", async () => {
+  const waiting: (() => void)[] = [];
+  const world: ConnectorWorld = new ConnectorWorld({ pending: 2 }, async (admission) => {
+    if (world.core.registry.get(NAME) === undefined) await new Promise<void>((resolve) => waiting.push(resolve));
+    return { ...admission, session: world.attachment(NAME) ?? "none" };
+  });
+  const connectors: Promise<Joined>[] = [];
+  while (connectors.length < 5) {
+    connectors.push(world.connector());
+    await world.until(() => waiting.length === connectors.length);
+  }
+  assert.equal(world.core.pending, 0);
+  const share = await world.share();
+  for (const wake of waiting) wake();
+  const joined = await Promise.all(connectors);
+  assert.equal(world.core.load.connectors, joined.length);
+  assert.deepEqual(world.refused, []);
+  await world.end(...joined, share);
+  assert.equal(world.core.pending, 0);
+});
+
+Deno.test("who waits for a share in vain is refused, and leaves nothing behind", async () => {
+  const world = new ConnectorWorld({ pending: 2 }, (admission) => Promise.resolve(admission));
+  await assert.rejects(world.connector(), { code: "share-away" });
+  assert.deepEqual([world.core.pending, world.refused], [0, ["share-away"]]);
+  await world.end();
+});

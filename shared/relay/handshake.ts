@@ -116,6 +116,6 @@ export async function within<T>(timeoutMs: number, work: () => Promise<T>): Prom
   try {
     return await Promise.race([running, timeout]);
   } finally {
-    clearTimeout(timer);
+    if (timer !== undefined) clearTimeout(timer);
   }
 }

@@ -5,6 +5,7 @@ import {
   EDGE_PENDING_SESSIONS_MAX,
   EDGE_SESSIONS_MAX,
   HANDSHAKE_TIMEOUT_MS,
+  SHARE_REQUESTS_MAX,
 } from "../limits.ts";
 import type { Session } from "../transport/transport.ts";
 import type { Hello } from "../wire/control.ts";
@@ -39,6 +40,11 @@ export interface ConnectorEffects {
    * here by what the Share object knows.
    */
   admit(hello: Hello, session: Session): Promise<ConnectorAdmission>;
+  /**
+   * Brings a share here that is not, and says under which attachment. Has to bound by itself how many wait, and how long.
+   * Without it connectors of such a share are turned away.
+   */
+  summon?(admission: ConnectorAdmission): Promise<ConnectorAdmission>;
   /** A connector came, or went. `reason` is short and for people. */
   came(connector: Connector): void;
   went(connector: Connector, reason: string): void;
@@ -72,6 +78,8 @@ export interface RelayBounds {
   readonly lanes?: number;
   /** Those of one share. */
   readonly share?: ConnectorBounds;
+  /** Requests in flight to one share. */
+  readonly requests?: number;
 }
 
 /** A session whose HELLO was accepted, and what is left to do. */
@@ -87,6 +95,8 @@ export const EndCode = {
   ENDED: "share-ended",
   /** The relay is going down; come back. */
   GOING_AWAY: "going-away",
+  /** Nobody is here: the session is over, the attachment goes on by its control socket. */
+  IDLE: "idle",
 } as const;
 
 /**
@@ -116,6 +126,7 @@ export class RelayCore {
       connectors: bounds.connectors ?? EDGE_CONNECTORS_MAX,
       lanes: bounds.lanes ?? EDGE_LANES_MAX,
       share: bounds.share ?? {},
+      requests: bounds.requests ?? SHARE_REQUESTS_MAX,
     };
     this.#connectors = new Places(this.#bounds.connectors);
   }
@@ -137,15 +148,20 @@ export class RelayCore {
     let accepted: { control: Control; version: number; admission: Admitted };
     this.#pending++;
     this.#silent.add(session);
+    let isPending = true;
+    const shown = () => {
+      if (isPending) this.#pending--;
+      isPending = false;
+    };
     try {
-      accepted = await this.#accept(session, streams);
+      accepted = await this.#accept(session, streams, shown);
     } catch (error) {
       if (!this.#pushedOut.has(session)) this.#effects.refused(errorCode(error));
       await linger(session, "refused");
       return;
     } finally {
       this.#silent.delete(session);
-      this.#pending--;
+      shown();
     }
     const { control, version, admission: { role, admission } } = accepted;
     if (role === "connect") await this.#serveConnector(admission, session, control, version, streams);
@@ -197,12 +213,13 @@ export class RelayCore {
     session.close({ code: 1, reason: "too many sessions" });
   }
 
-  #accept(session: Session, streams: IncomingStreams) {
+  /** @param shown is called once its ticket was taken */
+  #accept(session: Session, streams: IncomingStreams, shown: () => void) {
     return acceptHello(
       { acceptStream: () => streams.first },
       async (hello): Promise<Admitted> => {
         this.#silent.delete(session);
-        const admitted = await this.#admit(hello, session);
+        const admitted = await this.#admit(hello, session, shown);
         if (admitted.admission.expiresAt > this.#effects.now()) return admitted;
         throw new SpanwayError(EndCode.EXPIRED, "The share has expired.");
       },
@@ -210,19 +227,25 @@ export class RelayCore {
     );
   }
 
-  async #admit(hello: Hello, session: Session): Promise<Admitted> {
+  async #admit(hello: Hello, session: Session, shown: () => void): Promise<Admitted> {
     if (hello.role === "share") return { role: "share", admission: await this.#effects.admit(hello, session) };
     const { connectors } = this.#effects;
     if (connectors === undefined) throw new ServiceError("unavailable", "This edge takes no connecting agents.");
     // First what costs nothing: whoever is at the wrong edge is not worth a question to the service.
-    if (this.registry.get(hello.name) === undefined) throw away(hello.name);
+    if (this.registry.get(hello.name) === undefined && connectors.summon === undefined) throw away(hello.name);
     if (this.#connectors.next === undefined) throw full();
-    return { role: "connect", admission: await connectors.admit(hello, session) };
+    const admission = await connectors.admit(hello, session);
+    // Those who wait for a share must not take the place of its agent, for whom they wait.
+    shown();
+    return { role: "connect", admission: await connectors.summon?.(admission) ?? admission };
   }
 
   async #serveShare(admission: Admission, session: Session, control: Control, version: number): Promise<void> {
     const { name, session: id, expiresAt } = admission;
-    const share = new AttachedShare({ name, id, expiresAt }, session, control, this.#effects, this.#bounds.share);
+    const share = new AttachedShare({ name, id, expiresAt }, session, control, this.#effects, {
+      connectors: this.#bounds.share,
+      requests: this.#bounds.requests,
+    });
     // In the registry before the agent hears of it: its first visitor may come right then.
     const before = this.registry.put(share);
     if (before !== undefined) {

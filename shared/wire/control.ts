@@ -21,6 +21,11 @@ export interface Hello {
   readonly ticket: Uint8Array;
   /** Program and version, for the service's log. */
   readonly agent: string;
+  /**
+   * The attachment that this session belongs to, as a WELCOME named it: of a control socket that comes back, and of a
+   * session that a DIAL asked for. Without it, an accepted HELLO begins a new attachment.
+   */
+  readonly session?: string;
 }
 
 /** Answer to a HELLO that was accepted. */
@@ -57,7 +62,13 @@ export interface Bye {
   readonly message: string;
 }
 
-export type ControlMessage = Hello | Welcome | Refuse | Ping | Pong | Bye;
+/** On a control socket, service to agent: somebody waits, so dial a session of this attachment. */
+export interface Dial {
+  readonly t: "dial";
+  readonly session: string;
+}
+
+export type ControlMessage = Hello | Welcome | Refuse | Ping | Pong | Bye | Dial;
 
 /** What a stream carries: its first bytes. A stream of an unknown kind is closed. */
 export type StreamHeader = HttpStreamHeader | LinkStreamHeader;
@@ -98,6 +109,18 @@ export async function readControl(bytes: ByteReader): Promise<ControlMessage | u
     const message = parseControl(item);
     if (message !== undefined) return message;
   }
+}
+
+/**
+ * The control message that a message of a control socket is; undefined for a type that this version does not know.
+ * @throws {ProtocolError} `malformed`, `too-large`
+ */
+export function decodeControl(bytes: Uint8Array): ControlMessage | undefined {
+  const length = readVarint(bytes, 0);
+  if (length === undefined || length.end + length.value !== bytes.length) {
+    throw new ProtocolError("malformed", "a message whose length is not what it says");
+  }
+  return parseControl(decodeCbor(bytes.subarray(length.end), { maxBytes: CONTROL_MESSAGE_MAX_BYTES }));
 }
 
 /** The header at the start of a stream. @throws {ProtocolError} `malformed`, `unexpected` for an unknown kind */
@@ -144,6 +167,7 @@ export function parseControl(item: unknown): ControlMessage | undefined {
         name: text(fields, "name", 63),
         ticket,
         agent: text(fields, "agent", 100),
+        ...(fields["session"] === undefined ? {} : { session: text(fields, "session", 100) }),
       };
     }
     case "welcome":
@@ -162,6 +186,8 @@ export function parseControl(item: unknown): ControlMessage | undefined {
       return { t: "pong", n: integer(fields, "n") };
     case "bye":
       return { t: "bye", code: text(fields, "code", 100), message: text(fields, "message", 1000) };
+    case "dial":
+      return { t: "dial", session: text(fields, "session", 100) };
     default:
       if (typeof fields["t"] !== "string") throw malformed("t");
       return undefined;

@@ -6,6 +6,7 @@ import { ByteReader } from "./byte_reader.ts";
 import { encodeCbor } from "./cbor.ts";
 import {
   type ControlMessage,
+  decodeControl,
   encodeControl,
   encodeStreamHeader,
   parseStreamHeader,
@@ -41,6 +42,19 @@ const GOLDEN: [ControlMessage, string][] = [
     "667469636b6574420102656167656e746173",
   ],
   [
+    {
+      t: "hello",
+      versions: [1],
+      role: "share",
+      name: "frosty-weasel-0857",
+      ticket: new Uint8Array([1, 2]),
+      agent: "s",
+      session: "a1",
+    },
+    "4054a761746568656c6c6f6876657273696f6e73810164726f6c65657368617265646e616d657266726f7374792d77656173656c2d30383537" +
+    "667469636b6574420102656167656e746173" + "6773657373696f6e626131",
+  ],
+  [
     { t: "welcome", version: 1, session: "a1", region: "local", expiresAt: 1_800_000_000_000 },
     "3fa561746777656c636f6d656776657273696f6e016773657373696f6e62613166726567696f6e656c6f63616c69657870697265734174fb" +
     "427a3185c5000000",
@@ -48,6 +62,10 @@ const GOLDEN: [ControlMessage, string][] = [
   [{ t: "refuse", code: "no", message: "m" }, "1ca3617466726566757365" + "64636f6465626e6f" + "676d657373616765616d"],
   [{ t: "ping", n: 7 }, "0ba261746470696e67616e07"],
   [{ t: "pong", n: 7 }, "0ba2617464706f6e67616e07"],
+  [
+    { t: "dial", session: "a1" },
+    "13a2617464" + "6469616c" + "6773657373696f6e" + "626131",
+  ],
   [{ t: "bye", code: "bye", message: "" }, "19a3617463627965" + "64636f646563627965" + "676d65737361676560"],
 ];
 
@@ -72,6 +90,21 @@ Deno.test("control messages have their golden bytes, both ways", async () => {
     if (back?.t === "hello") assert.deepEqual({ ...back, ticket: new Uint8Array(back.ticket) }, message);
     else assert.deepEqual(back, message);
   }
+});
+
+Deno.test("a message of a control socket is its golden bytes, no more and no less", () => {
+  for (const [message, hex] of GOLDEN) {
+    const bytes = Uint8Array.fromHex(hex);
+    const back = decodeControl(bytes);
+    if (back?.t === "hello") assert.deepEqual({ ...back, ticket: new Uint8Array(back.ticket) }, message);
+    else assert.deepEqual(back, message);
+    for (const wrong of [bytes.subarray(0, -1), bytes.subarray(1), Uint8Array.of(...bytes, 0), bytes.subarray(0, 0)]) {
+      assert.throws(() => decodeControl(wrong), ProtocolError, message.t);
+    }
+    assert.throws(() => decodeControl(Uint8Array.of(...bytes, ...bytes)), { code: "malformed" }, message.t);
+  }
+  const unknown = encodeCbor({ t: "weather", sunny: true });
+  assert.equal(decodeControl(Uint8Array.of(...encodeVarint(unknown.length), ...unknown)), undefined);
 });
 
 Deno.test("stream headers have their golden bytes, both ways", async () => {
@@ -116,6 +149,20 @@ Deno.test("messages of wrong form are refused", async () => {
     { t: "hello", versions: 1, role: "share", name: "x", ticket: new Uint8Array(1), agent: "" },
     { t: "hello", versions: [1], role: "share", name: "x".repeat(64), ticket: new Uint8Array(1), agent: "" },
     { t: "hello", versions: [1], role: "share", name: "x", ticket: "text", agent: "" },
+    { t: "hello", versions: [1], role: "share", name: "x", ticket: new Uint8Array(1), agent: "", session: 1 },
+    { t: "hello", versions: [1], role: "share", name: "x", ticket: new Uint8Array(1), agent: "", session: null },
+    {
+      t: "hello",
+      versions: [1],
+      role: "share",
+      name: "x",
+      ticket: new Uint8Array(1),
+      agent: "",
+      session: "s".repeat(101),
+    },
+    { t: "dial" },
+    { t: "dial", session: new Uint8Array(2) },
+    { t: "dial", session: "s".repeat(101) },
   ];
   for (const item of wrong) {
     const bytes = encodeCbor(item);

@@ -121,7 +121,7 @@ testUnless(
     assert.deepEqual(await client.ask(`http ${network.relayAddress} ${share.port} ${url}`), { status: 200 });
 
     const secrets = [overTcp, overUdp, overLargeUdp];
-    const counts = inMemory(relay.process.agentPid, [share.name, ...secrets]);
+    const counts = inMemory(relay.carrierPid, [share.name, ...secrets]);
     assert.ok(counts[0]! > 0, "the search in memory finds what is there");
     assert.deepEqual(counts.slice(1), [0, 0, 0]);
     const bytes = await capture.bytes();

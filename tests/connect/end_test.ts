@@ -6,6 +6,7 @@ import { allGone, eventually, kill } from "../support/processes.ts";
 import { descendantsOf } from "../support/spanway.ts";
 import { dial, endOf, readExactly, TcpServer } from "../support/tcp.ts";
 import { within } from "../support/visitor.ts";
+import { WORKERD_ALONE } from "../support/service.ts";
 
 const w = connectWorld();
 const INTERRUPTED = 130;
@@ -54,7 +55,7 @@ Deno.test("both sides say who is connected and what ended, with figures", async 
   const from = w.share.process.events.length;
   await using connect = await w.connect(["-L", `0:${server.port}`]);
   const { transport, edge, path } = connect.ready;
-  assert.deepEqual([transport, edge, path], ["h3", "local", "relay"]);
+  assert.deepEqual([transport, edge, path], WORKERD_ALONE ? ["qmux", "@worker", "relay"] : ["h3", "local", "relay"]);
   const peer = await w.share.process.event("peer", { from, match: ({ state }) => state === "connected" });
   assert.match(peer.fingerprint, /^[a-z0-9-]{20,}$/);
   assert.match(String(peer.from), /^127\.0\.0\.1/);

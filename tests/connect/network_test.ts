@@ -8,8 +8,9 @@ import { whyNoNetwork } from "../support/netns.ts";
 import { eventually } from "../support/processes.ts";
 import { type RunningShare, type SpanwayEvent, startShare } from "../support/spanway.ts";
 import { type RunningConnect, startConnect } from "../support/connect.ts";
+import { withoutEdge } from "../support/service.ts";
 
-const missing = whyNoNetwork();
+const missing = whyNoNetwork() ?? withoutEdge("how agents leave one network for another is their affair");
 const STREAMS = 20;
 
 interface Machines {

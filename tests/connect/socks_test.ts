@@ -7,6 +7,10 @@ import { TestOrigin } from "../support/origin.ts";
 import { startShare } from "../support/spanway.ts";
 import { freePort } from "../support/sshd.ts";
 import { curl, visit } from "../support/visitor.ts";
+import { testUnless } from "../support/needs.ts";
+import { withoutEdge } from "../support/service.ts";
+
+const why = withoutEdge("SOCKS is the connector's affair");
 
 const w = connectWorld();
 
@@ -15,7 +19,7 @@ const CURLE_PROXY = 97;
 /** What curl prints of a SOCKS5 reply that is not success. */
 const refusedWith = (reply: number) => new RegExp(`\\(${reply}\\)`);
 
-Deno.test("curl reaches a server of the shared machine by every name that the machine has", async () => {
+testUnless(why, "curl reaches a server of the shared machine by every name that the machine has", async () => {
   const origin = await TestOrigin.start();
   const body = randomBytes(1_000_000);
   const path = origin.at((_req, res) => res.end(body));
@@ -46,7 +50,7 @@ Deno.test("curl reaches a server of the shared machine by every name that the ma
   }
 });
 
-Deno.test("a closed port is refused with SOCKS5's own code, a name that nobody knows too", async () => {
+testUnless(why, "a closed port is refused with SOCKS5's own code, a name that nobody knows too", async () => {
   await using connect = await w.connect();
   const ask = (target: string) => curl(["--socks5-hostname", connect.socks, `http://${target}/`]);
   const closed = await ask(`${w.share.name}.spanway:${await freePort()}`);
@@ -59,30 +63,34 @@ Deno.test("a closed port is refused with SOCKS5's own code, a name that nobody k
   assert.match(other.err, refusedWith(2));
 });
 
-Deno.test("only the owner's ports are reachable, and only as long as the link asks from inside the list", async () => {
-  const open = await TestOrigin.start();
-  const shut = await TestOrigin.start();
-  const path = open.at((_req, res) => res.end("open"));
-  const secret = shut.at((_req, res) => res.end("secret"));
-  try {
-    await using share = await startTcpShare(w.relay, ["--ports", `${open.port}`]);
-    await using connect = await startConnect(share, { relay: w.relay });
-    const ask = (host: string, port: number, path: string) =>
-      curl(["--socks5-hostname", connect.socks, `http://${host}:${port}${path}`]);
-    assert.equal((await ask("localhost", open.port, path)).out.toString(), "open");
-    for (const host of ["localhost", "127.0.0.1", `${share.name}.spanway`, "127.0.0.2", "0x7f.1", "[::1]"]) {
-      const { code, out, err } = await ask(host, shut.port, secret);
-      assert.equal(code, CURLE_PROXY, `${host}: ${err}`);
-      assert.match(err, refusedWith(2), host);
-      assert.equal(out.length, 0);
+testUnless(
+  why,
+  "only the owner's ports are reachable, and only as long as the link asks from inside the list",
+  async () => {
+    const open = await TestOrigin.start();
+    const shut = await TestOrigin.start();
+    const path = open.at((_req, res) => res.end("open"));
+    const secret = shut.at((_req, res) => res.end("secret"));
+    try {
+      await using share = await startTcpShare(w.relay, ["--ports", `${open.port}`]);
+      await using connect = await startConnect(share, { relay: w.relay });
+      const ask = (host: string, port: number, path: string) =>
+        curl(["--socks5-hostname", connect.socks, `http://${host}:${port}${path}`]);
+      assert.equal((await ask("localhost", open.port, path)).out.toString(), "open");
+      for (const host of ["localhost", "127.0.0.1", `${share.name}.spanway`, "127.0.0.2", "0x7f.1", "[::1]"]) {
+        const { code, out, err } = await ask(host, shut.port, secret);
+        assert.equal(code, CURLE_PROXY, `${host}: ${err}`);
+        assert.match(err, refusedWith(2), host);
+        assert.equal(out.length, 0);
+      }
+      assert.equal(shut.seen.size, 0);
+    } finally {
+      await Promise.all([open.close(), shut.close()]);
     }
-    assert.equal(shut.seen.size, 0);
-  } finally {
-    await Promise.all([open.close(), shut.close()]);
-  }
-});
+  },
+);
 
-Deno.test("a share with --ports none refuses every port", async () => {
+testUnless(why, "a share with --ports none refuses every port", async () => {
   const origin = await TestOrigin.start();
   const path = origin.at((_req, res) => res.end("no"));
   try {
@@ -104,7 +112,7 @@ Deno.test("a share with --ports none refuses every port", async () => {
   }
 });
 
-Deno.test("with --socks-auth the proxy wants user and password", async () => {
+testUnless(why, "with --socks-auth the proxy wants user and password", async () => {
   const origin = await TestOrigin.start();
   const path = origin.at((_req, res) => res.end("in"));
   try {
@@ -121,7 +129,7 @@ Deno.test("with --socks-auth the proxy wants user and password", async () => {
   }
 });
 
-Deno.test("--map gives the shared machine's ports an address of their own, as they come and go", async () => {
+testUnless(why, "--map gives the shared machine's ports an address of their own, as they come and go", async () => {
   const origin = await TestOrigin.start();
   const path = origin.at((_req, res) => res.end("mapped"));
   const { port } = origin;

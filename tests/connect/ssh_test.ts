@@ -14,6 +14,7 @@ import { allGone } from "../support/processes.ts";
 import { descendantsOf, type RunningRelay, type RunningShare, startRelay } from "../support/spanway.ts";
 import { freePort, Sshd, whyNoSshd } from "../support/sshd.ts";
 import { within } from "../support/visitor.ts";
+import { withoutEdge } from "../support/service.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../agent/bin/spanway.js", import.meta.url));
 const noSshd = whyNoSshd();
@@ -136,44 +137,48 @@ class Session implements Disposable {
   }
 }
 
-testUnless(noSshd, "an interactive ssh session lives through ten kill -9 of its edge", async () => {
-  using sshd = await Sshd.start();
-  await using relay = await startRelayBehindEdges();
-  await using first = await RestartingEdge.start(relay, "aa-first");
-  await using second = await RestartingEdge.start(relay, "bb-second");
-  await using share = await startTcpShare(relay);
-  using ssh = new SshThroughSpanway(relay, share, sshd);
-  using session = new Session(ssh);
-  // A counter that never stops, and a shell that still answers.
-  session.type("(i=0; while :; do i=$((i+1)); echo tick-$i.; sleep 0.1; done) & echo shell-pid-$$.");
-  const [, shell] = await session.until(/shell-pid-(\d+)\./, 0, 20_000);
-  await session.until(/tick-3\./, 0, 10_000);
-  const edges = new Map([first, second].map((edge) => [edge.region, edge]));
-  const gaps: number[] = [];
-  for (let kill = 1; kill <= 10; kill++) {
-    const where = share.process.events.findLast(({ event, state }) => event === "path" && state === "attached")!.edge;
-    const edge = edges.get(where);
-    assert.ok(edge !== undefined, `the share is at ${where}`);
-    await edge.kill();
-    // What was under way is out by now, or never will be by this path.
-    const from = session.heard.length;
-    const killedAt = performance.now();
-    await session.until(/tick-\d+\.[^]*tick-\d+\.[^]*tick-\d+\./, from, 30_000);
-    gaps.push(Math.round(performance.now() - killedAt));
-    const asked = session.heard.length;
-    session.type(`echo still-$$-${kill}.`);
-    await session.until(new RegExp(`still-${shell}-${kill}\\.`), asked, 10_000);
-    await edge.restart();
-  }
-  console.log(`milliseconds to go on after each kill: ${gaps.join(" ")}`);
-  assert.ok(!session.over);
-  // Not one line of the counter is missing or came twice.
-  const ticks = [...session.heard.matchAll(/tick-(\d+)\./g)].map(([, number]) => Number(number));
-  assert.deepEqual(ticks, ticks.map((_, i) => i + 1));
-  assert.ok(Math.max(...gaps) < 10_000, `${gaps}`);
-  const connector = descendantsOf(session.child.pid!).map(({ pid }) => pid);
-  assert.ok(connector.length >= 2);
-  session.type("kill %1; exit");
-  await within(new Promise((resolve) => session.child.once("exit", resolve)), "the end of the session");
-  await allGone(connector);
-});
+testUnless(
+  noSshd ?? withoutEdge("about edges"),
+  "an interactive ssh session lives through ten kill -9 of its edge",
+  async () => {
+    using sshd = await Sshd.start();
+    await using relay = await startRelayBehindEdges();
+    await using first = await RestartingEdge.start(relay, "aa-first");
+    await using second = await RestartingEdge.start(relay, "bb-second");
+    await using share = await startTcpShare(relay);
+    using ssh = new SshThroughSpanway(relay, share, sshd);
+    using session = new Session(ssh);
+    // A counter that never stops, and a shell that still answers.
+    session.type("(i=0; while :; do i=$((i+1)); echo tick-$i.; sleep 0.1; done) & echo shell-pid-$$.");
+    const [, shell] = await session.until(/shell-pid-(\d+)\./, 0, 20_000);
+    await session.until(/tick-3\./, 0, 10_000);
+    const edges = new Map([first, second].map((edge) => [edge.region, edge]));
+    const gaps: number[] = [];
+    for (let kill = 1; kill <= 10; kill++) {
+      const where = share.process.events.findLast(({ event, state }) => event === "path" && state === "attached")!.edge;
+      const edge = edges.get(where);
+      assert.ok(edge !== undefined, `the share is at ${where}`);
+      await edge.kill();
+      // What was under way is out by now, or never will be by this path.
+      const from = session.heard.length;
+      const killedAt = performance.now();
+      await session.until(/tick-\d+\.[^]*tick-\d+\.[^]*tick-\d+\./, from, 30_000);
+      gaps.push(Math.round(performance.now() - killedAt));
+      const asked = session.heard.length;
+      session.type(`echo still-$$-${kill}.`);
+      await session.until(new RegExp(`still-${shell}-${kill}\\.`), asked, 10_000);
+      await edge.restart();
+    }
+    console.log(`milliseconds to go on after each kill: ${gaps.join(" ")}`);
+    assert.ok(!session.over);
+    // Not one line of the counter is missing or came twice.
+    const ticks = [...session.heard.matchAll(/tick-(\d+)\./g)].map(([, number]) => Number(number));
+    assert.deepEqual(ticks, ticks.map((_, i) => i + 1));
+    assert.ok(Math.max(...gaps) < 10_000, `${gaps}`);
+    const connector = descendantsOf(session.child.pid!).map(({ pid }) => pid);
+    assert.ok(connector.length >= 2);
+    session.type("kill %1; exit");
+    await within(new Promise((resolve) => session.child.once("exit", resolve)), "the end of the session");
+    await allGone(connector);
+  },
+);

@@ -4,6 +4,7 @@ import { ByteReader } from "../../shared/wire/byte_reader.ts";
 import { decodeCbor, encodeCbor } from "../../shared/wire/cbor.ts";
 import {
   type ControlMessage,
+  decodeControl,
   encodeControl,
   encodeStreamHeader,
   readControl,
@@ -19,11 +20,21 @@ import { concat, damaged, oneIn, pick, several, someCount, someSize, streamOf } 
 
 const MESSAGES: readonly ControlMessage[] = [
   { t: "hello", versions: [1], role: "connect", name: "calm-otter-1234", ticket: new Uint8Array(40), agent: "s/1" },
+  {
+    t: "hello",
+    versions: [1],
+    role: "share",
+    name: "calm-otter-1234",
+    ticket: new Uint8Array(40),
+    agent: "",
+    session: "a",
+  },
   { t: "welcome", version: 1, session: "s", region: "r", expiresAt: 1_700_000_000_000 },
   { t: "refuse", code: "share-unknown", message: "There is no such share." },
   { t: "ping", n: 1 },
   { t: "pong", n: 2 ** 40 },
   { t: "bye", code: "going-away", message: "" },
+  { t: "dial", session: "41d1be8c-12b2-4a64-a5a2-4fba1a1de6ba" },
 ];
 const HEADERS: readonly StreamHeader[] = [
   { k: "http" },
@@ -88,6 +99,14 @@ export const wire: readonly FuzzCase[] = [
         if (!isPlainText(message)) continue;
         assertSame(await readControl(new ByteReader(streamOf(random, encodeControl(message)))), message);
       }
+    },
+  },
+  {
+    name: "messages of control sockets",
+    round(random) {
+      const bytes = someOf(random, MESSAGES, encodeControl);
+      const message = orRefused(() => decodeControl(bytes));
+      if (message !== undefined && isPlainText(message)) assertSame(decodeControl(encodeControl(message)), message);
     },
   },
   {

@@ -3,11 +3,15 @@ import {
   parseBase64Url,
   parseEdgeId,
   parseEdgeReport,
+  parseJurisdiction,
   parseObject,
   parseSshClaim,
   parseSshKey,
   parseWish,
 } from "../../worker/api/input.ts";
+import { placeText } from "../../agent/share/place_text.ts";
+import { dataCentre, locationHint } from "../../worker/placement/location_hint.ts";
+import { readObjectPlace } from "../../shared/object_place.ts";
 import { SSH_KEY_MAX_BYTES } from "../../shared/limits.ts";
 import type { RandomBytes } from "../../shared/random.ts";
 import { someValue } from "./cbor_values.ts";
@@ -25,6 +29,13 @@ const REPORT = {
 };
 
 const SSH_CLAIM = { by: "hh3rhuf-giqst6b-cssqq3t-5i3tmej" };
+
+const CF = { country: "DE", continent: "EU", longitude: "8.68", colo: "FRA" };
+const PLACE = { jurisdiction: "eu", near: "FRA" };
+
+function parseObjectOrNothing(text: string): Record<string, unknown> | undefined {
+  return orRefused(() => parseObject(text));
+}
 
 /** JSON of `sample` with other values here and there, or damaged as a text. */
 function someJson(random: RandomBytes, sample: object): string {
@@ -51,6 +62,19 @@ export const worker: readonly FuzzCase[] = [
       if (claim !== undefined) assert.match(claim, /^[a-z2-7-]{31}$/);
       const id = orRefused(() => parseEdgeId(someText(random, 80)));
       if (id !== undefined) assert.match(id, /^[a-z0-9._-]{1,63}$/);
+    },
+  },
+  {
+    name: "where a share is to be kept, and what is said of it",
+    round(random) {
+      const wanted = orRefused(() => parseJurisdiction(parseObject(someJson(random, { jurisdiction: "eu" }))));
+      assert.ok(wanted === undefined || wanted === "eu");
+      const cf = parseObjectOrNothing(someJson(random, CF));
+      assert.match(dataCentre(cf) ?? "XXX", /^[A-Z]{3}$/);
+      const hint = locationHint(cf);
+      assert.ok(hint === undefined || /^[a-z]{2,4}$/.test(hint));
+      const place = readObjectPlace(parseObjectOrNothing(someJson(random, { ...PLACE, hint: someText(random, 6) })));
+      if (place !== undefined) assert.match(placeText(place), /^[\x20-\x7e]{1,80}$/);
     },
   },
   {

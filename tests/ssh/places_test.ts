@@ -12,12 +12,15 @@ import { SpanwayProcess, startRelay } from "../support/spanway.ts";
 import { Colleague, PASSWORD, startSshShare } from "../support/ssh_world.ts";
 import { Sshd, whyNoSshd } from "../support/sshd.ts";
 import { TestTerminal } from "../support/terminal.ts";
+import { withoutEdge } from "../support/service.ts";
 
 /** What this host says of itself must be what its SSH server proves. */
 const HOST_KEY = "/etc/ssh/ssh_host_ed25519_key";
 const why = process.getuid?.() !== 0
   ? "it makes accounts, as root"
-  : whyNoSshd() ?? whyNoProgram("useradd", "runuser") ?? (existsSync(HOST_KEY) ? undefined : `there is no ${HOST_KEY}`);
+  : whyNoSshd() ?? whyNoProgram("useradd", "runuser") ??
+    (existsSync(HOST_KEY) ? undefined : `there is no ${HOST_KEY}`) ??
+    withoutEdge("where keys are put is the agents' affair");
 
 function startHost(): Promise<Sshd> {
   return Sshd.start({ config: [`HostKey ${HOST_KEY}`, "AuthorizedKeysFile .ssh/authorized_keys"] });

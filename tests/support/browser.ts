@@ -2,24 +2,19 @@
 import { existsSync } from "node:fs";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { PATIENCE_MS } from "./spanway.ts";
+import { testUnless } from "./needs.ts";
 
 const CHROMIUM = Deno.env.get("CHROMIUM") ?? "/usr/bin/chromium";
 
-/** A test that needs a browser; skipped with one line where there is none. */
-export function browserTest(name: string, fn: (browser: Browser) => Promise<void>): void {
-  const missing = !existsSync(CHROMIUM);
-  if (missing) console.log(`skipped: there is no ${CHROMIUM} for "${name}"`);
-  Deno.test({
-    name,
-    ignore: missing,
-    async fn() {
-      const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
-      try {
-        await fn(browser);
-      } finally {
-        await browser.close();
-      }
-    },
+/** A test that needs a browser; skipped with one line where there is none, or for the reason `why`. */
+export function browserTest(name: string, fn: (browser: Browser) => Promise<void>, why?: string): void {
+  testUnless(why ?? (existsSync(CHROMIUM) ? undefined : `there is no ${CHROMIUM}`), name, async () => {
+    const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
+    try {
+      await fn(browser);
+    } finally {
+      await browser.close();
+    }
   });
 }
 

@@ -25,12 +25,12 @@ export function whyNoProgram(...programs: readonly string[]): string | undefined
   return undefined;
 }
 
-/** A test that runs unless there is a reason against it, which is printed. */
+/** A test that runs unless there is a reason against it, which is shown. */
 export function testUnless(
   why: string | undefined,
   name: string,
   fn: (t: Deno.TestContext) => Promise<void>,
 ): void {
-  if (why !== undefined) console.log(`skipped: ${name} (${why})`);
-  Deno.test({ name, ignore: why !== undefined, fn });
+  // In its name: what a file prints before its tests is not shown by `--quiet`.
+  Deno.test(why === undefined ? { name, fn } : { name: `${name} (skipped: ${why})`, ignore: true, fn });
 }

@@ -12,11 +12,16 @@ export interface World {
   rawShare: RunningShare;
 }
 
-/** Sets the world up before the first test of the file that calls it, and takes it down after the last. */
-export function world(parts: { readonly args?: readonly string[]; readonly raw?: boolean } = {}): World {
+/**
+ * Sets the world up before the first test of the file that calls it, and takes it down after the last. `args` are those of
+ * the shares.
+ */
+export function world(
+  parts: { readonly args?: readonly string[]; readonly relayArgs?: readonly string[]; readonly raw?: boolean } = {},
+): World {
   const it = {} as World;
   Deno.test.beforeAll(async () => {
-    it.relay = await startRelay();
+    it.relay = await startRelay({ args: parts.relayArgs ?? [] });
     it.origin = await TestOrigin.start();
     const { args = [] } = parts;
     const shares = [startShare(it.origin.port, { relay: it.relay, args })];

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { RELAY_ARGS, WORKERD_ALONE } from "./service.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../agent/bin/spanway.js", import.meta.url));
 
@@ -182,6 +183,8 @@ export interface RunningRelay extends AsyncDisposable {
   /** Such as http://localhost:40123. */
   readonly url: string;
   readonly port: number;
+  /** The process that carries what agents and visitors send: the edge, or workerd where there is none. */
+  readonly carrierPid: number;
   stop(): Promise<number>;
 }
 
@@ -196,12 +199,15 @@ export interface RelayOptions extends StartOptions {
 /** Starts `spanway relay` and waits until it is ready. */
 export async function startRelay(options: RelayOptions = {}): Promise<RunningRelay> {
   const listen = `${options.address ?? "127.0.0.1"}:${options.port ?? 0}`;
-  const running = new SpanwayProcess(["relay", "--listen", listen, ...(options.args ?? [])], options);
+  const running = new SpanwayProcess(["relay", ...RELAY_ARGS, "--listen", listen, ...(options.args ?? [])], options);
   const { url } = await ready(running);
   return {
     process: running,
     url,
     port: Number(new URL(url).port),
+    get carrierPid() {
+      return WORKERD_ALONE ? running.workerdPid : running.agentPid;
+    },
     stop: () => running.stop(),
     [Symbol.asyncDispose]: async () => void await running.stop(),
   };

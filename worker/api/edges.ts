@@ -73,7 +73,8 @@ edges.post("/:id/detach", async (c) => {
   const instance = textField(body, "instance");
   const name = checkName(textField(body, "name"));
   const session = textField(body, "session");
-  if (await nameIndex(env).has(name)) unpack(await shareObject(env, name).detach({ id, instance }, session));
+  const home = await nameIndex(env).find(name);
+  if (home !== undefined) unpack(await shareObject(env, name, home).detach({ id, instance }, session));
   return c.body(null, 204);
 });
 

@@ -34,6 +34,7 @@ export function errorJson(
   const { code, message, hint } = error;
   const headers: Record<string, string> = { "cache-control": "no-store" };
   if (status === 429 || status === 503) headers["retry-after"] = "5";
+  if (status === 426) headers["upgrade"] = "websocket";
   if (status === 401) headers["www-authenticate"] = "Spanway";
   return Response.json({ error: { code, message, ...(hint === undefined ? {} : { hint }) } }, { status, headers });
 }

@@ -7,6 +7,7 @@ import {
   SSH_KEY_MAX_BYTES,
 } from "../../shared/limits.ts";
 import type { EdgeReport } from "../../shared/edge_info.ts";
+import { isJurisdiction, type Jurisdiction } from "../../shared/object_place.ts";
 import type { ShareMeta } from "../share/share_record.ts";
 import type { ShareWish } from "../share/share_state.ts";
 
@@ -31,6 +32,12 @@ export function parseWish(body: Record<string, unknown>): ShareWish {
   if (typeof expiresAt !== "number" || !Number.isFinite(expiresAt)) throw badRequest("expiresAt is not a time");
   if (chosen !== undefined && typeof chosen !== "boolean") throw badRequest("chosen is neither true nor false");
   return { expiresAt: Math.floor(expiresAt), chosen: chosen ?? false, meta: parseMeta(meta) };
+}
+
+/** Where a share is to be kept; undefined for anywhere. */
+export function parseJurisdiction({ jurisdiction }: Record<string, unknown>): Jurisdiction | undefined {
+  if (jurisdiction === undefined || isJurisdiction(jurisdiction)) return jurisdiction;
+  throw badRequest("jurisdiction is none that there is");
 }
 
 function parseMeta(value: unknown): ShareMeta {

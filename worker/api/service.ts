@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import type { Context } from "../context.ts";
 import { liveEdges } from "../edges/edge_list.ts";
+import { VERSION } from "../version.ts";
 
 /** Versions of the session protocol that this service speaks. */
 const PROTOCOLS = [1] as const;
@@ -14,7 +15,7 @@ service.get("/", async (c) => {
   c.header("cache-control", "no-store");
   return c.json({
     service: "spanway",
-    version: settings.version,
+    version: VERSION,
     protocols: PROTOCOLS,
     now: Date.now(),
     domain: settings.domain,

@@ -65,6 +65,8 @@ export interface EdgeOptions {
   readonly service: ServiceAddress;
   /** How the Worker reaches this edge: over loopback on the same machine, or by the same way as visitors. */
   readonly workerComesBy: "loopback" | "front";
+  /** A name of its own, by which agents and the Worker reach it: where the domain leads elsewhere. */
+  readonly publicHost?: string;
   /** Where the QUIC certificate is kept. */
   readonly certificateDir: string;
   readonly tell: (event: EdgeEvent) => void;
@@ -99,7 +101,9 @@ export class Edge {
    * @throws {SpanwayError} `listen-failed`
    */
   static async start(options: EdgeOptions): Promise<Edge> {
-    const names = [...new Set([options.domain, options.listen.host, "localhost", "127.0.0.1"])];
+    const names = [
+      ...new Set([options.publicHost ?? options.domain, options.domain, options.listen.host, "localhost", "127.0.0.1"]),
+    ];
     const certificates = await CertificateKeeper.open({ dir: options.certificateDir, names, now: Date.now });
     const edge = new Edge(options, certificates);
     try {
@@ -188,7 +192,7 @@ export class Edge {
     this.#port = port;
     this.#quic = this.#listenQuic(address, port);
     this.#origin = this.#options.workerComesBy === "front"
-      ? this.url.origin
+      ? this.#frontOrigin()
       : `http://127.0.0.1:${(await this.#internal.listen("127.0.0.1")).port}`;
     this.#timers.push(setInterval(() => this.#sweep(), EDGE_SWEEP_MS));
     this.#timers.push(setInterval(() => void this.#renewCertificate(), CERTIFICATE_CHECK_MS));
@@ -214,11 +218,17 @@ export class Edge {
     }
   }
 
+  #frontOrigin(): string {
+    const url = this.url;
+    if (this.#options.publicHost !== undefined) url.hostname = this.#options.publicHost;
+    return url.origin;
+  }
+
   #describe(): EdgeReport {
-    const { region, tls, listen, domain } = this.#options;
+    const { region, tls, listen, domain, publicHost } = this.#options;
     const specific = isIP(listen.host) !== 0 && listen.host !== "0.0.0.0" && listen.host !== "::";
-    const host = specific ? (listen.host.includes(":") ? `[${listen.host}]` : listen.host) : domain;
-    const wsHost = tls === undefined ? host : domain;
+    const host = publicHost ?? (specific ? (listen.host.includes(":") ? `[${listen.host}]` : listen.host) : domain);
+    const wsHost = tls === undefined ? host : publicHost ?? domain;
     return {
       instance: this.#instance,
       region,

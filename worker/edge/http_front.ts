@@ -18,7 +18,7 @@ import {
 import type { ProblemCode } from "../../shared/problem/catalogue.ts";
 import { shareProblem } from "../../shared/problem/problem.ts";
 import { BodyWatch } from "./body_watch.ts";
-import { type StallBounds, StallWatch } from "./stall_watch.ts";
+import { type StallBounds, StallWatch } from "../../shared/http/stall_watch.ts";
 import { Turns } from "./turns.ts";
 import { answerEmptyWrites } from "./tls_empty_write.ts";
 

@@ -11,22 +11,29 @@ export const DURABLE_OBJECTS = [
   { binding: "NAMES", className: "Names", uniqueKey: "spanway-names" },
 ] as const;
 
+/** The value of a text binding, or the environment variable that has it: null for the Worker where that is not set. */
+export type Binding = string | { readonly fromEnvironment: string };
+
 /** What differs from one machine to the next. */
 export interface WorkerdConfig {
   /** File name of the bundle, beside the configuration. */
   readonly module: string;
-  /** Absolute path of the directory for Durable Object data; it must exist. */
-  readonly objectsDir: string;
+  /** Absolute path of the directory for Durable Object data; it must exist. Undefined: told to workerd with `-dobjects=`. */
+  readonly objectsDir: string | undefined;
   /** Where workerd listens. Port 0: any free one. */
   readonly listen: string;
+  /** A proxy in front says by which scheme it was asked (X-Forwarded-Proto): the Worker sees that one. */
+  readonly proxied?: boolean;
   /** Text bindings of the Worker; may be secret. */
-  readonly bindings: Readonly<Record<string, string>>;
+  readonly bindings: Readonly<Record<string, Binding>>;
 }
 
 /** The file's text. It holds the bindings: keep it readable by its owner only. */
 export function workerdConfig(config: WorkerdConfig): string {
   const texts = Object.entries(config.bindings).map(([name, value]) =>
-    `( name = ${text(name)}, text = ${text(value)} ),`
+    typeof value === "string"
+      ? `( name = ${text(name)}, text = ${text(value)} ),`
+      : `( name = ${text(name)}, fromEnvironment = ${text(value.fromEnvironment)} ),`
   );
   const objects = DURABLE_OBJECTS.map(({ binding, className }) =>
     `( name = ${text(binding)}, durableObjectNamespace = ${text(className)} ),`
@@ -34,6 +41,8 @@ export function workerdConfig(config: WorkerdConfig): string {
   const namespaces = DURABLE_OBJECTS.map(({ className, uniqueKey }) =>
     `( className = ${text(className)}, uniqueKey = ${text(uniqueKey)}, enableSql = true ),`
   );
+  const path = config.objectsDir === undefined ? "" : `path = ${text(config.objectsDir)}, `;
+  const http = config.proxied ? `( forwardedProtoHeader = "X-Forwarded-Proto" )` : "()";
   // Edges listen on loopback or on a private network as often as not, so the Worker may reach every address.
   return `using Workerd = import "/workerd/workerd.capnp";
 
@@ -52,13 +61,13 @@ const config :Workerd.Config = (
       durableObjectStorage = ( localDisk = "objects" ),
       globalOutbound = "network",
     ) ),
-    ( name = "objects", disk = ( path = ${text(config.objectsDir)}, writable = true ) ),
+    ( name = "objects", disk = ( ${path}writable = true ) ),
     ( name = "network", network = (
       allow = [ "public", "private" ],
       tlsOptions = ( trustBrowserCas = true ),
     ) ),
   ],
-  sockets = [ ( name = "http", address = ${text(config.listen)}, http = (), service = "worker" ) ],
+  sockets = [ ( name = "http", address = ${text(config.listen)}, http = ${http}, service = "worker" ) ],
 );
 `;
 }

@@ -16,8 +16,8 @@ import { workerdConfig } from "./capnp_config.ts";
 import { findWorkerd } from "./find_workerd.ts";
 import { spawnLeashed } from "./leash.ts";
 
-/** workerd listens on loopback only: the edge in front is the door. */
-const HOST = "127.0.0.1";
+/** Where workerd listens unless it is the door itself: behind an edge nobody else has to reach it. */
+const LOOPBACK: WorkerdAddress = { host: "127.0.0.1", port: 0 };
 
 /** How to run workerd on this machine. */
 export interface WorkerdOptions {
@@ -25,6 +25,10 @@ export interface WorkerdOptions {
   readonly dataDir: string;
   /** Text bindings of the Worker (see `ServiceEnv`). They never stand in a command line. */
   readonly bindings: Readonly<Record<string, string>>;
+  /** Where it listens. Default: any free port of the loopback. */
+  readonly listen?: WorkerdAddress;
+  /** See `WorkerdConfig`. */
+  readonly proxied?: boolean;
   /** Path of the binary. Default: {@link findWorkerd}. */
   readonly binary?: string;
   /** workerd listens: at the start and after every restart, each time on another port. */
@@ -125,8 +129,8 @@ class Supervisor implements RunningWorkerd {
     chmodSync(this.#dir, 0o700);
     copyFileSync(bundleWorker(), join(this.#dir, "worker.js"));
     rmSync(this.#config, { force: true });
-    const { bindings } = this.#options;
-    const config = workerdConfig({ module: "worker.js", objectsDir, listen: `${HOST}:0`, bindings });
+    const { bindings, listen = LOOPBACK, proxied = false } = this.#options;
+    const config = workerdConfig({ module: "worker.js", objectsDir, listen: textOf(listen), proxied, bindings });
     writeFileSync(this.#config, config, { mode: 0o600, flag: "wx" });
   }
 
@@ -160,7 +164,7 @@ class Supervisor implements RunningWorkerd {
         hint: this.#lines.slice(-5).join("\n") || `Try it by hand: ${this.#binary} --version`,
       });
     }
-    this.#address = { host: HOST, port: outcome };
+    this.#address = { host: (this.#options.listen ?? LOOPBACK).host, port: outcome };
     void exited.then(({ reason }) => {
       // Lets the shell's watcher go, where there is one.
       child.stdin?.destroy();
@@ -199,6 +203,10 @@ class Supervisor implements RunningWorkerd {
     lines.on("error", () => {});
     stream.on("error", () => {});
   }
+}
+
+function textOf({ host, port }: WorkerdAddress): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** The port, once workerd says so on its control pipe. Never settles if it does not. */

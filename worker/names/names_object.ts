@@ -1,17 +1,25 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Env } from "../env.ts";
+import { type NameHome, NameRecords } from "./name_records.ts";
 
 /** One part of the index of registered names. */
 export class Names extends DurableObject<Env> {
-  async has(name: string): Promise<boolean> {
-    return (await this.ctx.storage.get(name)) === true;
+  readonly #records: NameRecords;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#records = new NameRecords(ctx.storage.kv);
   }
 
-  async add(name: string): Promise<void> {
-    await this.ctx.storage.put(name, true);
+  find(name: string): NameHome | undefined {
+    return this.#records.find(name);
   }
 
-  async remove(name: string): Promise<void> {
-    await this.ctx.storage.delete(name);
+  reserve(name: string, home: NameHome): NameHome {
+    return this.#records.reserve(name, home);
+  }
+
+  remove(name: string): void {
+    this.#records.remove(name);
   }
 }

@@ -2,6 +2,7 @@ import { html } from "hono/html";
 import { page, PAGE_HEADERS } from "../../shared/problem/page.ts";
 import { shareUrl } from "../host.ts";
 import type { Settings } from "../settings.ts";
+import { VERSION } from "../version.ts";
 
 /** The page at the bare domain: what this is, and how to share something through it. `origin` is the service's. */
 export function landing(origin: string, settings: Settings): Response {
@@ -21,7 +22,7 @@ export function landing(origin: string, settings: Settings): Response {
       <h2>You were given an address?</h2>
       <p class="soft">Open it as it is. If it leads nowhere, its owner is not sharing right now.</p>
     `,
-    small: `version ${settings.version}`,
+    small: `version ${VERSION}`,
   });
   return new Response(body, { headers: PAGE_HEADERS });
 }

@@ -1,12 +1,28 @@
 import { DurableObject } from "cloudflare:workers";
-import { errorMessage } from "../../shared/errors.ts";
-import { DETACH_TIMEOUT_MS, SSH_ERASED_REOPEN_MS } from "../../shared/limits.ts";
-import type { TicketClaims } from "../../shared/ticket/ticket.ts";
+import { errorMessage, ServiceError } from "../../shared/errors.ts";
+import { AUDIENCE_HEADER, VISITOR_HEADER } from "../../shared/internal_headers.ts";
+import { DETACH_TIMEOUT_MS, OBJECT_CONTROL_SOCKETS_MAX, SSH_ERASED_REOPEN_MS } from "../../shared/limits.ts";
+import { CONTROL_PING, CONTROL_PONG } from "../../shared/relay/control_socket.ts";
+import type { Admission, ConnectorAdmission } from "../../shared/relay/relay_core.ts";
+import { type TicketClaims, verifyTicket } from "../../shared/ticket/ticket.ts";
+import type { StandardWebSocket } from "../../shared/transport/qmux/socket.ts";
+import type { Hello } from "../../shared/wire/control.ts";
+import { errorResponse } from "../api/errors.ts";
+import { liveEdge } from "../edges/edge_list.ts";
+import { isWorkerEdge, WORKER_EDGE } from "../edges/worker_edge.ts";
 import type { Env } from "../env.ts";
+import { claimName } from "../names/claim_name.ts";
 import { type NameIndex, nameIndex } from "../names/name_index.ts";
+import type { NameHome } from "../names/name_records.ts";
 import { type Outcome, outcome } from "../outcome.ts";
-import type { EdgeRef, OwedDetach, ShareRecord } from "./share_record.ts";
+import { type AgentSocket, agentSocket } from "../relay/agent_socket.ts";
+import { acceptSession } from "../relay/share_relay.ts";
+import { SharePlace } from "../relay/share_place.ts";
+import { visitShare } from "../relay/visit_share.ts";
+import { readSettings, type Settings } from "../settings.ts";
+import type { Attachment, EdgeRef, OwedDetach, ShareRecord } from "./share_record.ts";
 import {
+  type ShareClaimed,
   type ShareLookup,
   ShareState,
   type ShareStatus,
@@ -20,6 +36,8 @@ const RECORD = "share";
 /** The Durable Object of one share: {@link ShareState} with a clock, a disk, an alarm and a way to tell edges. */
 export class Share extends DurableObject<Env> {
   #state = new ShareState(undefined);
+  #place!: SharePlace;
+  #settings: Settings | undefined;
   /** The name as stored: undefined while there is no record. */
   #name: string | undefined;
   readonly #sshKey: SshKeyStore;
@@ -34,14 +52,39 @@ export class Share extends DurableObject<Env> {
       const record = await ctx.storage.get<ShareRecord>(RECORD);
       this.#name = record?.name;
       this.#state = new ShareState(record);
+      this.#place = this.#makePlace();
+      if (env.SPANWAY_TRACE === "objects") console.log(JSON.stringify({ event: "object-loaded", name: this.#name }));
+    });
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(CONTROL_PING, CONTROL_PONG));
+  }
+
+  #makePlace(): SharePlace {
+    return new SharePlace({
+      name: () => this.#name ?? "",
+      now: () => Date.now(),
+      later: (ms, action) => {
+        const timer = setTimeout(action, ms);
+        return () => clearTimeout(timer);
+      },
+      sockets: () => this.ctx.getWebSockets().filter(({ readyState }) => readyState === WebSocket.OPEN),
+      attachment: () => this.#state.record?.attachment,
+      isOver: () => !["attached", "away"].includes(this.#state.lookup(Date.now()).state),
+      admitShare: (hello, audience) => this.#admitShare(hello, audience),
+      admitConnector: (hello, audience) => this.#admitConnector(hello, audience),
+      detach: (session) => this.#decide((now) => this.#state.detach(WORKER_EDGE, session, now)),
     });
   }
 
-  async claim(ticket: TicketClaims, wish: ShareWish): Promise<Outcome<{ created: boolean; expiresAt: number }>> {
-    const claimed = this.#change((now) => this.#state.claim(ticket, wish, now));
-    // Also for a renewal: the answer to the first claim may have been lost before the name was in the index.
-    if (claimed.ok) await this.#index((index) => index.add(ticket.name));
-    return claimed;
+  /** @param home where this object is */
+  claim(ticket: TicketClaims, wish: ShareWish, home: NameHome): Promise<Outcome<ShareClaimed>> {
+    return this.#indexed((index) =>
+      claimName(index, {
+        name: ticket.name,
+        home,
+        claim: () => this.#change((now) => this.#state.claim(ticket, wish, now)),
+        held: () => this.#state.record !== undefined,
+      })
+    );
   }
 
   attach(ticket: TicketClaims, edge: EdgeRef, audiences: string[]): Outcome<{ session: string; expiresAt: number }> {
@@ -50,6 +93,7 @@ export class Share extends DurableObject<Env> {
   }
 
   detach(edge: { id: string; instance: string }, session: string): Outcome<void> {
+    if (this.#state.record?.attachment?.session === session) this.#place.lost();
     return this.#change((now) => this.#state.detach(edge, session, now));
   }
 
@@ -58,7 +102,10 @@ export class Share extends DurableObject<Env> {
   }
 
   show(ticket: TicketClaims): Outcome<ShareStatus> {
-    return this.#change((now) => this.#state.show(ticket, now));
+    return this.#change((now) => {
+      const status = this.#state.show(ticket, now);
+      return status.state === "attached" && !this.#isThere(status.attachment) ? { ...status, state: "away" } : status;
+    });
   }
 
   /** Where the share is, for a device that connects. Stores nothing. */
@@ -97,7 +144,34 @@ export class Share extends DurableObject<Env> {
   }
 
   lookup(): ShareLookup {
-    return this.#state.lookup(Date.now());
+    const found = this.#state.lookup(Date.now());
+    return found.state === "attached" && !this.#isThere(this.#state.record?.attachment) ? { state: "away" } : found;
+  }
+
+  /** A visitor, an agent's control socket or session, or that of a device that connects: marked by the Worker. */
+  override async fetch(request: Request): Promise<Response> {
+    const settings = this.#settings ??= readSettings(this.env);
+    const called = agentSocket(request);
+    if (called !== undefined) return this.#accept(called, request);
+    return await visitShare(this.#place, request, {
+      name: this.#name ?? "",
+      key: settings.key,
+      bodyMaxBytes: settings.bodyMaxBytes,
+      isLive: async (edge) => await liveEdge(this.env, edge) !== undefined,
+      state: () => this.#state.lookup(Date.now()).state,
+    });
+  }
+
+  override async webSocketMessage(socket: WebSocket, data: ArrayBuffer | string): Promise<void> {
+    await this.#place.controlMessage(socket, typeof data === "string" ? data : new Uint8Array(data));
+  }
+
+  override webSocketClose(socket: WebSocket): void {
+    this.#place.controlClosed(socket);
+  }
+
+  override webSocketError(socket: WebSocket): void {
+    this.#place.controlClosed(socket);
   }
 
   override async alarm(): Promise<void> {
@@ -106,10 +180,69 @@ export class Share extends DurableObject<Env> {
     await this.#save();
   }
 
+  #accept(called: AgentSocket, request: Request): Response {
+    if (called.kind === "control" && this.ctx.getWebSockets().length >= OBJECT_CONTROL_SOCKETS_MAX) {
+      return errorResponse(new ServiceError("rate-limited", "This share has too many control sockets."));
+    }
+    const { 0: client, 1: server } = new WebSocketPair();
+    const audience = request.headers.get(AUDIENCE_HEADER) ?? undefined;
+    if (called.kind === "control") {
+      this.#place.addControl(server, audience);
+      this.ctx.acceptWebSocket(server);
+    } else {
+      server.binaryType = "arraybuffer";
+      server.accept();
+      const remoteAddress = request.headers.get(VISITOR_HEADER) ?? undefined;
+      const accepting = acceptSession(server as StandardWebSocket, remoteAddress);
+      this.ctx.waitUntil(this.#place.serve(accepting, audience));
+    }
+    const headers = { "sec-websocket-protocol": called.subprotocol };
+    return new Response(null, { status: 101, webSocket: client, headers });
+  }
+
+  /** False for an attachment to this object whose agent is gone. */
+  #isThere(attachment: Attachment | undefined): boolean {
+    return attachment === undefined || !isWorkerEdge(attachment.edge) || this.#place.isHere(attachment.session);
+  }
+
+  async #admitShare(hello: Hello, audience: string | undefined): Promise<Admission> {
+    const { name } = hello;
+    const ticket = await verifyTicket(hello.ticket, { role: "share", name, now: Date.now() });
+    const session = hello.session ?? crypto.randomUUID();
+    const audiences = this.#audiences(audience);
+    const { expiresAt } = this.#decide((now) =>
+      hello.session === undefined
+        ? this.#state.attach(ticket, WORKER_EDGE, session, audiences, now)
+        : this.#state.resume(ticket, WORKER_EDGE, session, audiences, now)
+    );
+    return { session, name, expiresAt };
+  }
+
+  /** Stores nothing. */
+  async #admitConnector(hello: Hello, audience: string | undefined): Promise<ConnectorAdmission> {
+    const { name } = hello;
+    const ticket = await verifyTicket(hello.ticket, { role: "connect", name, now: Date.now() });
+    const { expiresAt, attachment } = this.#state.whereabouts(ticket, this.#audiences(audience), Date.now());
+    return { session: attachment?.session ?? "", name, expiresAt, fingerprint: ticket.issuer };
+  }
+
+  #audiences(audience: string | undefined): readonly string[] {
+    const { origins } = this.#settings ??= readSettings(this.env);
+    return origins.length > 0 || audience === undefined ? origins : [audience];
+  }
+
+  /** As {@link #change}, for whoever is in this object. */
+  #decide<T>(action: (now: number) => T): T {
+    try {
+      return action(Date.now());
+    } finally {
+      this.ctx.waitUntil(this.#save());
+      this.#place.changed();
+    }
+  }
+
   #change<T>(action: (now: number) => T): Outcome<T> {
-    const result = outcome(() => action(Date.now()));
-    this.ctx.waitUntil(this.#save());
-    return result;
+    return outcome(() => this.#decide(action));
   }
 
   /**
@@ -128,7 +261,7 @@ export class Share extends DurableObject<Env> {
       ...(record === undefined || alarm === undefined
         ? [storage.deleteAlarm(), storage.deleteAll()]
         : [storage.put(RECORD, record), storage.setAlarm(alarm)]),
-      released === undefined ? undefined : this.#index((index) => index.remove(released)),
+      released === undefined ? undefined : this.#indexed((index) => index.remove(released)),
       ...due.map((owed) => this.#tell(record!.name, owed)),
     ]);
   }
@@ -154,14 +287,18 @@ export class Share extends DurableObject<Env> {
   }
 
   /** Changes the index of names; one change after the other, so that a name claimed again right after its release stays. */
-  #index(change: (index: NameIndex) => Promise<void>): Promise<void> {
+  #indexed<T>(change: (index: NameIndex) => Promise<T>): Promise<T> {
     const changed = this.#indexing.then(() => change(nameIndex(this.env)));
-    this.#indexing = changed.catch(() => {});
+    this.#indexing = changed.then(() => {}, () => {});
     return changed;
   }
 
   async #tell(name: string, owed: OwedDetach): Promise<void> {
     const { session, edge, code, message } = owed;
+    if (isWorkerEdge(edge)) {
+      this.#place.end(session, code, message);
+      return await this.#settle(session);
+    }
     try {
       const response = await fetch(`${edge.origin}/.spanway/edge/detach`, {
         method: "POST",
@@ -176,6 +313,10 @@ export class Share extends DurableObject<Env> {
       console.log(JSON.stringify({ event: "detach-failed", name, edge: edge.id, code, error: errorMessage(error) }));
       return;
     }
+    await this.#settle(session);
+  }
+
+  async #settle(session: string): Promise<void> {
     this.#state.settle(session);
     if (this.#state.record !== undefined) await this.ctx.storage.put(RECORD, this.#state.record);
   }

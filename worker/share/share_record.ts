@@ -20,8 +20,18 @@ export interface ShareRecord {
   used: { readonly id: string; readonly until: number }[];
   /** Edges that have to be told that a session is over. */
   owed: OwedDetach[];
+  /** Where its object was made, as far as is known. */
+  readonly near?: Nearness;
   /** Absent: the share lets nobody log in. The key itself lies beside the record, and is gone once the login is used. */
   ssh?: SshLogin;
+}
+
+/** What Cloudflare knew of the place from which a share was registered first. */
+export interface Nearness {
+  /** The data centre that the request came to, such as `FRA`. */
+  readonly near?: string;
+  /** The region in which Cloudflare was asked to make the object. */
+  readonly hint?: string;
 }
 
 /** The SSH login of a share. */

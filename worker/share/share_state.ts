@@ -1,4 +1,4 @@
-import { ServiceError, TicketError } from "../../shared/errors.ts";
+import { ServiceError, SpanwayError, TicketError } from "../../shared/errors.ts";
 import {
   DETACH_ATTEMPTS_MAX,
   DETACH_RETRY_MS,
@@ -8,7 +8,7 @@ import {
   SHARE_TTL_MAX_MS,
 } from "../../shared/limits.ts";
 import type { TicketClaims } from "../../shared/ticket/ticket.ts";
-import type { Attachment, DetachCode, EdgeRef, OwedDetach, ShareMeta, ShareRecord } from "./share_record.ts";
+import type { Attachment, DetachCode, EdgeRef, Nearness, OwedDetach, ShareMeta, ShareRecord } from "./share_record.ts";
 import { checkClaimable, openSshLogin, type SshKeyChange } from "./ssh_login.ts";
 
 /** What somebody who registers a share asks for. */
@@ -17,6 +17,17 @@ export interface ShareWish {
   readonly expiresAt: number;
   readonly chosen: boolean;
   readonly meta: ShareMeta;
+  /** Where its object is made if it is new. */
+  readonly near?: Nearness;
+}
+
+/** What somebody who has registered a share is told. */
+export interface ShareClaimed {
+  /** False when it was renewed. */
+  readonly created: boolean;
+  /** Unix milliseconds. */
+  readonly expiresAt: number;
+  readonly near?: Nearness;
 }
 
 /** What its owner may see of a share. */
@@ -71,7 +82,7 @@ export class ShareState {
    * @throws {ServiceError} `name-taken`, `bad-request`, `rate-limited`
    * @throws {TicketError} `ticket-replayed`, `ticket-expired`
    */
-  claim(ticket: TicketClaims, wish: ShareWish, now: number): { created: boolean; expiresAt: number } {
+  claim(ticket: TicketClaims, wish: ShareWish, now: number): ShareClaimed {
     this.advance(now);
     const found = this.#record;
     if (found !== undefined && found.owner !== ticket.issuer) {
@@ -99,10 +110,11 @@ export class ShareState {
         attachment: undefined,
         used: [],
         owed: [],
+        ...near(wish),
       };
       spend(record, ticket, now);
       this.#record = record;
-      return { created: true, expiresAt };
+      return { created: true, expiresAt, ...near(record) };
     }
     spend(found, ticket, now);
     found.audience = ticket.audience;
@@ -110,7 +122,7 @@ export class ShareState {
     found.meta = wish.meta;
     found.expiresAt = expiresAt;
     found.ended = undefined;
-    return { created: false, expiresAt };
+    return { created: false, expiresAt, ...near(found) };
   }
 
   /**
@@ -136,6 +148,30 @@ export class ShareState {
     if (before !== undefined && before.edge.id !== edge.id) {
       owe(record, before, "share-replaced", "The share is now served by a newer session.", now);
     }
+    return { expiresAt: record.expiresAt };
+  }
+
+  /**
+   * Takes a ticket for an attachment that exists: from a control socket that comes back, or a session that was asked for.
+   * One that was forgotten meanwhile is taken up again.
+   * @throws as {@link attach}; {@link SpanwayError} `share-replaced` when another attachment serves the share now
+   */
+  resume(
+    ticket: TicketClaims,
+    edge: EdgeRef,
+    session: string,
+    audiences: readonly string[],
+    now: number,
+  ): { expiresAt: number } {
+    const record = this.#owned(ticket, now);
+    checkAudience(record, ticket, audiences);
+    if (record.ended !== undefined) throw over(record);
+    const before = record.attachment;
+    if (before !== undefined && before.session !== session) {
+      throw new SpanwayError("share-replaced", "Another session serves this share by now.");
+    }
+    spend(record, ticket, now);
+    record.attachment = before ?? { session, edge, at: now };
     return { expiresAt: record.expiresAt };
   }
 
@@ -339,6 +375,10 @@ export class ShareState {
     if (record.ssh !== undefined) this.#sshKeyChange = "erase";
     delete record.ssh;
   }
+}
+
+function near({ near }: { readonly near?: Nearness }): { near?: Nearness } {
+  return near === undefined ? {} : { near };
 }
 
 function checkAudience(record: ShareRecord, ticket: TicketClaims, audiences: readonly string[]): void {

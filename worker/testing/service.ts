@@ -28,7 +28,6 @@ export class TestService {
       SPANWAY_SERVICE_KEY: KEY,
       SPANWAY_DOMAIN: DOMAIN,
       SPANWAY_ORIGINS: ORIGIN,
-      SPANWAY_VERSION: "1.2.3",
       ...bindings,
     };
   }

@@ -4,7 +4,7 @@ import { SERVICE_KEY_MAX_CHARS, SERVICE_KEY_MIN_CHARS } from "../../../shared/li
 import { UsageError } from "../../errors.ts";
 import { addTlsOptions, describeCommand, type Runner } from "../command.ts";
 import type { EdgeOptions } from "../options.ts";
-import { listenAddress, path, regionName, serviceUrl } from "../parse.ts";
+import { domainName, listenAddress, path, regionName, serviceUrl } from "../parse.ts";
 import { type RawTls, tlsFiles } from "../tls_files.ts";
 
 /** `spanway edge` */
@@ -22,20 +22,30 @@ export function edgeCommand(run: Runner): Command {
         .argParser(listenAddress).default({ host: "0.0.0.0", port: 8443 }, "0.0.0.0:8443"),
     )
     .addOption(
+      new Option(
+        "--public-host <name>",
+        "its own name, where the shares' domain leads elsewhere, such as to Cloudflare",
+      )
+        .argParser(domainName),
+    )
+    .addOption(
       new Option("--service-key-file <file>", "file with the service's key (default: SPANWAY_SERVICE_KEY)")
         .argParser(path),
     );
   return addTlsOptions(command).action(() =>
     run(async (context) => {
       const { runEdge } = await import("../../relay/run_relay.ts");
-      const { serviceKeyFile, tlsCert, tlsKey, ...options } = command.optsWithGlobals<RawEdge>();
+      const { serviceKeyFile, publicHost, tlsCert, tlsKey, ...options } = command.optsWithGlobals<RawEdge>();
       const tls = tlsFiles({ tlsCert, tlsKey });
-      await runEdge({ ...options, tls, serviceKey: await readServiceKey(serviceKeyFile) }, context);
+      await runEdge({ ...options, publicHost, tls, serviceKey: await readServiceKey(serviceKeyFile) }, context);
     })
   );
 }
 
-type RawEdge = Omit<EdgeOptions, "tls" | "serviceKey"> & RawTls & { serviceKeyFile?: string };
+type RawEdge = Omit<EdgeOptions, "tls" | "serviceKey" | "publicHost"> & RawTls & {
+  serviceKeyFile?: string;
+  publicHost?: string;
+};
 
 /** The key from its file, or from the environment: never from the command line, which everybody on a machine can read. */
 async function readServiceKey(file: string | undefined): Promise<string> {

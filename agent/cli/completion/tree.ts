@@ -57,6 +57,7 @@ function argumentOf(command: Command): ValueKind | undefined {
   const [argument] = command.registeredArguments;
   if (argument === undefined) return undefined;
   if (argument.argChoices) return { kind: "words", words: argument.argChoices };
+  if (argument.name() === "file") return { kind: "file" };
   return argument.name() === "target" ? { kind: "folder" } : { kind: "any" };
 }
 

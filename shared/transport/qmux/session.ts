@@ -138,7 +138,7 @@ class QmuxSession implements Session {
     } catch (cause) {
       throw closedError(cause);
     } finally {
-      clearTimeout(timer);
+      if (timer !== undefined) clearTimeout(timer);
     }
     // The credit may still come: it is handed back then.
     opening.then(({ readable, writable }) => Promise.all([writable.abort(), readable.cancel()])).catch(() => {});
