@@ -352,6 +352,8 @@ export const DIAL_ATTEMPTS_MAX = 3;
 export const EDGE_LOOKOUT_MS = 15 * SECOND;
 /** The wait doubles with each edge that it could not get to, this often. */
 export const EDGE_LOOKOUT_DOUBLINGS_MAX = 6;
+/** The body of an answer up to this size is handed to the visitor whole, if all of it has come with its head. */
+export const ANSWER_WHOLE_MAX_BYTES = 64 * KiB;
 /** Requests and WebSockets in flight in a share's object; beyond it visitors get 503 at once. One that waits takes 120 KB. */
 export const OBJECT_REQUESTS_MAX = 256;
 /**

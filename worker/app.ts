@@ -38,11 +38,20 @@ app.onError((error, c) =>
 export async function handle(request: Request, env: Env): Promise<Response> {
   const api = new URL(request.url).pathname.startsWith("/api/");
   try {
-    return await dispatch(request, env, readSettings(env), api);
+    return await dispatch(request, env, settingsOf(env), api);
   } catch (error) {
     const answer = errorResponse(error);
     return api ? answer : problemResponse("internal", request);
   }
+}
+
+/** The settings of this Worker: it has one environment as long as it lives. */
+const checked = new WeakMap<Env, Settings>();
+
+function settingsOf(env: Env): Settings {
+  let known = checked.get(env);
+  if (known === undefined) checked.set(env, known = readSettings(env));
+  return known;
 }
 
 async function dispatch(request: Request, env: Env, settings: Settings, api: boolean): Promise<Response> {

@@ -212,19 +212,23 @@ export class OriginExchange implements RequestSink {
 
   #answer(response: IncomingMessage): void {
     response.on("error", () => this.#abort(OriginProblem.FAILED, "The origin broke off its answer."));
-    if (!this.#passHead(response)) return;
+    this.#heard();
     const responder = this.#responder;
+    let passed: boolean | undefined;
+    const pass = () => passed ??= this.#passHead(response);
     response.on("data", (chunk: Uint8Array) => {
-      if (responder.data(chunk)) return;
+      if (!pass() || responder.data(chunk)) return;
       response.pause();
       responder.ready().then(() => response.resume(), () => response.resume());
     });
     response.on("end", () => {
-      if (response.complete) this.#complete(response.rawTrailers);
+      if (pass() && response.complete) this.#complete(response.rawTrailers);
     });
     response.on("close", () => {
       if (!response.complete) this.#abort(OriginProblem.FAILED, "The origin broke off its answer.");
     });
+    // The head leaves together with what came with it of the body, and does not wait for more.
+    nextTick(pass);
   }
 
   #complete(trailers: readonly string[]): void {

@@ -24,6 +24,8 @@ export interface ResponseSink {
   head(head: ResponseHead): void;
   /** A piece of the body. What it returns is awaited before more is read: back-pressure reaches the origin. */
   data(chunk: Uint8Array): void | Promise<void>;
+  /** There is more to come, and nothing of it is here yet. */
+  caughtUp?(): void;
   end(trailers: readonly string[]): void;
   /** The answer did not come or broke off. `code` is the agent's ABORT code, or that of our own error. */
   failed(code: string, message: string): void;
@@ -109,7 +111,11 @@ export class RequestStream {
   async #readResponse(sink: ResponseSink, rules: AnswerRules): Promise<void> {
     try {
       for (;;) {
-        const frame = await this.#reader.next();
+        let frame = this.#reader.take();
+        if (frame === undefined) {
+          sink.caughtUp?.();
+          frame = await this.#reader.next();
+        }
         if (this.#sink !== sink) return;
         if (frame === undefined) throw new TransportError("stream-cut", "the connection to the agent was cut");
         const wait = this.#take(frame, sink, rules);

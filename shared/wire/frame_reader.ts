@@ -19,6 +19,14 @@ export class FrameReader {
   }
 
   /**
+   * The next frame or piece of DATA if it has come already.
+   * @throws {ProtocolError} `malformed`, `too-large`
+   */
+  take(): Frame | undefined {
+    return this.#parse();
+  }
+
+  /**
    * The next frame or piece of DATA; undefined when the stream ended between two frames.
    * @throws {ProtocolError} `malformed`, `too-large`
    * @throws {TransportError} `stream-cut` when it ended inside a frame or broke

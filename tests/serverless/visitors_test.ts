@@ -40,6 +40,30 @@ Deno.test("server-sent events arrive one by one, the head before the first of th
   request.socket!.resetAndDestroy();
 });
 
+Deno.test("a small answer comes as it was, at once or in pieces, and its head does not wait for its body", async () => {
+  const whole = w.origin.at((_req, res) => res.writeHead(200, { "Content-Length": 5, "X-A": "b" }).end("whole"));
+  const { headers, body } = await visit(w.share, whole);
+  assert.deepEqual([headers["content-length"], headers["x-a"], String(body)], ["5", "b", "whole"]);
+  const empty = w.origin.at((_req, res) => res.writeHead(200, { "Content-Length": 0 }).end());
+  assert.deepEqual((await visit(w.share, empty)).headers["content-length"], "0");
+  let rest: (() => void) | undefined;
+  const pieces = w.origin.at((_req, res) => {
+    res.writeHead(200, { "Content-Length": 6 }).flushHeaders();
+    rest = () => {
+      res.write("one");
+      rest = () => void res.end("two");
+    };
+  });
+  const request = open(w.share, pieces);
+  request.end();
+  const response = await within(headOf(request), "the head");
+  rest!();
+  assert.equal(String((await within(once(response, "data"), "the first piece"))[0]), "one");
+  rest!();
+  assert.equal(String((await within(once(response, "data"), "the second piece"))[0]), "two");
+  await within(once(response, "end"), "the end");
+});
+
 Deno.test("20 MB pass unchanged, with a length or in chunks, both ways at once", async () => {
   const path = w.origin.at((req, res) => {
     const length = req.headers["content-length"];

@@ -22,7 +22,7 @@ export function workerEdgeInfo(origin: string): EdgeInfo {
   return {
     id: WORKER_ID,
     region: WORKER_REGION,
-    // For agents of earlier versions, which try it and fall back.
+    // Nobody answers QUIC there: every place has one, and `udp` says that it is not worth a try.
     url: `https://${host}/.spanway/session`,
     ws: `${protocol === "https:" ? "wss" : "ws"}://${host}/.spanway/session`,
     certHashes: [],

@@ -1,4 +1,5 @@
 import { forwardResponseHeaders } from "../../shared/http/forward.ts";
+import { ANSWER_WHOLE_MAX_BYTES } from "../../shared/limits.ts";
 import { header, type ResponseHead } from "../../shared/http/head.ts";
 import type { RequestStream, ResponseSink } from "../../shared/http/request_stream.ts";
 import { fieldText } from "./field_text.ts";
@@ -10,6 +11,13 @@ const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
 /** What a visitor gets when something is wrong, by code. */
 export type ProblemAnswer = (code: string) => Response;
 
+interface HeldAnswer {
+  readonly init: ResponseInit;
+  readonly length: string | undefined;
+  readonly chunks: Uint8Array[];
+  bytes: number;
+}
+
 /** The answer of an origin as a Response: its bytes are moved, never looked at. */
 export class Answer implements ResponseSink, Outgoing {
   readonly #stream: RequestStream;
@@ -18,6 +26,8 @@ export class Answer implements ResponseSink, Outgoing {
   readonly #room: Room;
   readonly #response = Promise.withResolvers<Response>();
   #body: WritableStreamDefaultWriter<Uint8Array> | undefined;
+  /** A head that may leave together with its whole body. */
+  #held: HeldAnswer | undefined;
   #answered = false;
   #over = false;
   /** As a Room counts them. */
@@ -54,8 +64,19 @@ export class Answer implements ResponseSink, Outgoing {
     // Workers have no others.
     if (head.status > 599) return this.giveUp("origin-failed", `status ${head.status} cannot be passed on`);
     if (BODILESS.has(head.status) || this.#method === "HEAD") return this.#respond(new Response(null, init));
-    // A length that is known is kept to: what breaks off before it is seen as broken.
     const length = header(forwarded, "content-length");
+    this.#held = { init, length, chunks: [], bytes: 0 };
+    if (length === undefined || Number(length) > ANSWER_WHOLE_MAX_BYTES) this.caughtUp();
+    else if (Number(length) === 0) this.#answerWhole(this.#held);
+  }
+
+  /** What has come with the head is less than the whole: the body is a stream. */
+  caughtUp(): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = undefined;
+    const { init, length, chunks } = held;
+    // A length that is known is kept to: what breaks off before it is seen as broken.
     const { readable, writable } = length === undefined
       ? new IdentityTransformStream()
       : new FixedLengthStream(Number(length));
@@ -64,9 +85,31 @@ export class Answer implements ResponseSink, Outgoing {
     this.#body = body;
     this.#room.enter(this);
     this.#respond(new Response(readable, init));
+    for (const chunk of chunks) void this.#write(chunk);
   }
 
-  async data(chunk: Uint8Array): Promise<void> {
+  data(chunk: Uint8Array): void | Promise<void> {
+    const held = this.#held;
+    if (held === undefined) return this.#write(chunk);
+    held.chunks.push(chunk.slice());
+    held.bytes += chunk.length;
+    if (held.bytes >= Number(held.length)) this.#answerWhole(held);
+  }
+
+  /** A small answer that has come at once needs no stream, which costs more than all the rest of it. */
+  #answerWhole({ init, length, chunks, bytes }: HeldAnswer): void {
+    this.#held = undefined;
+    if (bytes > Number(length)) return this.giveUp("origin-failed", "the body is longer than its Content-Length");
+    const whole = new Uint8Array(bytes);
+    let at = 0;
+    for (const chunk of chunks) {
+      whole.set(chunk, at);
+      at += chunk.length;
+    }
+    this.#respond(new Response(whole, init));
+  }
+
+  async #write(chunk: Uint8Array): Promise<void> {
     this.writableLength = chunk.length;
     this.bytesWritten += chunk.length;
     try {
@@ -78,12 +121,14 @@ export class Answer implements ResponseSink, Outgoing {
   }
 
   end(): void {
+    this.caughtUp();
     this.#finish();
     this.#body?.close().catch(() => {});
     this.#stream.abort("answered-early", "the answer was complete before the request");
   }
 
   failed(code: string): void {
+    this.caughtUp();
     this.#finish();
     this.#breakOff(code);
   }

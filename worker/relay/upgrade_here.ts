@@ -99,6 +99,10 @@ class UpgradeVisit implements ResponseSink {
     return (this.#bridge ?? this.#answer).data(chunk);
   }
 
+  caughtUp(): void {
+    this.#answer.caughtUp();
+  }
+
   end(): void {
     (this.#bridge ?? this.#answer).end();
   }

@@ -42,10 +42,15 @@ export async function visit(
   };
   const share = shareObject(env, name, home);
   if (!wasInObject(name)) {
+    // One asks, and meanwhile the others go where it was: an object knows what to do with visitors whose share has left it.
+    if (inObject.has(name)) remember(name);
     const found = await share.lookup();
+    const isInObject = found.state === "attached" && isWorkerEdge(found.edge);
+    if (isInObject) remember(name);
+    else inObject.delete(name);
     if (found.state !== "attached" && found.state !== "away") return refuse(`share-${found.state}`);
-    if (found.state === "attached" && isWorkerEdge(found.edge)) remember(name);
-    else if (found.state === "attached" && settings.key !== undefined && await liveEdge(env, found.edge)) {
+    const isAtEdge = found.state === "attached" && !isInObject && await liveEdge(env, found.edge) !== undefined;
+    if (isAtEdge && settings.key !== undefined) {
       const response = await passToEdge(request, found.edge, { ...facts, key: settings.key });
       if (response !== undefined) return response;
       // Bytes of its body may be gone: it cannot be sent again.
