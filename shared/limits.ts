@@ -315,7 +315,13 @@ export const OBJECT_PENDING_MAX = 32;
  * Control sockets of one share, those with them that we have closed and their peers have not: Workers have no way to drop
  * one. Its agent has one, two while it comes back.
  */
-export const OBJECT_CONTROL_SOCKETS_MAX = 512;
+export const OBJECT_CONTROL_SOCKETS_MAX = 4096;
+/** Those from one address: whoever leaves sockets half closed keeps himself out first. */
+export const OBJECT_CONTROL_SOCKETS_PER_ADDRESS_MAX = 64;
+/** Sessions with an object of which nothing but the WebSocket is there yet: more are turned away. */
+export const OBJECT_ACCEPTING_MAX = 1024;
+/** Those from one address. */
+export const OBJECT_ACCEPTING_PER_ADDRESS_MAX = 256;
 /** Connectors of a share in its object, and their lanes: an isolate has 128 MB. */
 export const OBJECT_CONNECTORS_MAX = 64;
 export const OBJECT_LANES_MAX = 1024;

@@ -55,7 +55,9 @@ export class ControlSockets {
 
   /** Marks a socket that is about to be accepted. Strangers who say nothing push one another out. */
   add(socket: ControlSocket, audience: string | undefined): void {
-    const silent = this.#effects.sockets().filter((other) => markerOf(other).session === undefined);
+    const silent = this.#effects.sockets().filter((other) =>
+      markerOf(other).session === undefined && !this.#greeting.has(other)
+    );
     if (silent.length >= OBJECT_PENDING_MAX) close(silent[0]!, CloseCode.POLICY, "too-many-sessions");
     mark(socket, { audience, session: undefined });
   }

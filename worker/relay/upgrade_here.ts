@@ -5,6 +5,7 @@ import type { RequestStream, ResponseSink } from "../../shared/http/request_stre
 import { secureRandom } from "../../shared/random.ts";
 import type { StreamPool } from "../../shared/relay/stream_pool.ts";
 import { Answer, type ProblemAnswer } from "./answer.ts";
+import { fieldBytes, fieldText } from "./field_text.ts";
 import type { Room } from "./room.ts";
 import { SocketBridge } from "./socket_bridge.ts";
 
@@ -17,6 +18,9 @@ const OWN_FIELDS: ReadonlySet<string> = new Set([
   "sec-websocket-version",
   "sec-websocket-extensions",
   "sec-websocket-accept",
+  // Of a body, which no handshake has.
+  "content-length",
+  "transfer-encoding",
 ]);
 
 /** Of RFC 6455, 1.3. */
@@ -41,7 +45,7 @@ export async function upgradeHere(
   const { pathname, search } = new URL(request.url);
   const key = btoa(String.fromCharCode(...secureRandom(16)));
   const proof = await proofOf(key);
-  const headers = forwardRequestHeaders(withoutOwn([...request.headers].flat()), visitor, true);
+  const headers = forwardRequestHeaders(withoutOwn([...request.headers].flat().map(fieldBytes)), visitor, true);
   headers.push("Sec-WebSocket-Key", key, "Sec-WebSocket-Version", "13");
   const stream = await pool.acquire();
   const visit = new UpgradeVisit(stream, proof, new Answer(stream, request.method, problem, room), room);
@@ -91,7 +95,7 @@ class UpgradeVisit implements ResponseSink {
     this.#bridge = new SocketBridge(server, this.#stream, this.#room.sockets);
     const headers = new Headers();
     const forwarded = withoutOwn(forwardResponseHeaders(head.headers, false));
-    for (let i = 0; i + 1 < forwarded.length; i += 2) headers.append(forwarded[i]!, forwarded[i + 1]!);
+    for (let i = 0; i + 1 < forwarded.length; i += 2) headers.append(forwarded[i]!, fieldText(forwarded[i + 1]!));
     this.#upgraded.resolve(new Response(null, { status: 101, webSocket: client, headers }));
   }
 

@@ -1,9 +1,17 @@
 import { DurableObject } from "cloudflare:workers";
 import { errorMessage, ServiceError } from "../../shared/errors.ts";
 import { AUDIENCE_HEADER, VISITOR_HEADER } from "../../shared/internal_headers.ts";
-import { DETACH_TIMEOUT_MS, OBJECT_CONTROL_SOCKETS_MAX, SSH_ERASED_REOPEN_MS } from "../../shared/limits.ts";
+import {
+  DETACH_TIMEOUT_MS,
+  OBJECT_ACCEPTING_MAX,
+  OBJECT_ACCEPTING_PER_ADDRESS_MAX,
+  OBJECT_CONTROL_SOCKETS_MAX,
+  OBJECT_CONTROL_SOCKETS_PER_ADDRESS_MAX,
+  SSH_ERASED_REOPEN_MS,
+} from "../../shared/limits.ts";
 import { CONTROL_PING, CONTROL_PONG } from "../../shared/relay/control_socket.ts";
 import type { Admission, ConnectorAdmission } from "../../shared/relay/relay_core.ts";
+import { addressGroup } from "../../shared/token_buckets.ts";
 import { type TicketClaims, verifyTicket } from "../../shared/ticket/ticket.ts";
 import type { StandardWebSocket } from "../../shared/transport/qmux/socket.ts";
 import type { Hello } from "../../shared/wire/control.ts";
@@ -15,7 +23,9 @@ import { claimName } from "../names/claim_name.ts";
 import { type NameIndex, nameIndex } from "../names/name_index.ts";
 import type { NameHome } from "../names/name_records.ts";
 import { type Outcome, outcome } from "../outcome.ts";
+
 import { type AgentSocket, agentSocket } from "../relay/agent_socket.ts";
+import { Entrance } from "../relay/entrance.ts";
 import { acceptSession } from "../relay/share_relay.ts";
 import { SharePlace } from "../relay/share_place.ts";
 import { visitShare } from "../relay/visit_share.ts";
@@ -38,6 +48,7 @@ export class Share extends DurableObject<Env> {
   #state = new ShareState(undefined);
   #place!: SharePlace;
   #settings: Settings | undefined;
+  readonly #accepting = new Entrance(OBJECT_ACCEPTING_PER_ADDRESS_MAX, OBJECT_ACCEPTING_MAX);
   /** The name as stored: undefined while there is no record. */
   #name: string | undefined;
   readonly #sshKey: SshKeyStore;
@@ -181,23 +192,33 @@ export class Share extends DurableObject<Env> {
   }
 
   #accept(called: AgentSocket, request: Request): Response {
-    if (called.kind === "control" && this.ctx.getWebSockets().length >= OBJECT_CONTROL_SOCKETS_MAX) {
-      return errorResponse(new ServiceError("rate-limited", "This share has too many control sockets."));
+    const remoteAddress = request.headers.get(VISITOR_HEADER) ?? undefined;
+    const tags = remoteAddress === undefined ? [] : [addressGroup(remoteAddress)];
+    const begun = called.kind === "session" ? this.#accepting.enter(remoteAddress) : undefined;
+    if (called.kind === "session" ? begun === undefined : !this.#hasRoom(tags)) {
+      return errorResponse(
+        new ServiceError("rate-limited", "Too many connections to this share have come to nothing."),
+      );
     }
     const { 0: client, 1: server } = new WebSocketPair();
     const audience = request.headers.get(AUDIENCE_HEADER) ?? undefined;
     if (called.kind === "control") {
       this.#place.addControl(server, audience);
-      this.ctx.acceptWebSocket(server);
+      this.ctx.acceptWebSocket(server, tags);
     } else {
       server.binaryType = "arraybuffer";
       server.accept();
-      const remoteAddress = request.headers.get(VISITOR_HEADER) ?? undefined;
-      const accepting = acceptSession(server as StandardWebSocket, remoteAddress);
+      const accepting = acceptSession(server as StandardWebSocket, remoteAddress).finally(begun);
       this.ctx.waitUntil(this.#place.serve(accepting, audience));
     }
     const headers = { "sec-websocket-protocol": called.subprotocol };
     return new Response(null, { status: 101, webSocket: client, headers });
+  }
+
+  /** For another control socket. */
+  #hasRoom([tag]: readonly string[]): boolean {
+    if (this.ctx.getWebSockets().length >= OBJECT_CONTROL_SOCKETS_MAX) return false;
+    return tag === undefined || this.ctx.getWebSockets(tag).length < OBJECT_CONTROL_SOCKETS_PER_ADDRESS_MAX;
   }
 
   /** False for an attachment to this object whose agent is gone. */
@@ -261,9 +282,14 @@ export class Share extends DurableObject<Env> {
       ...(record === undefined || alarm === undefined
         ? [storage.deleteAlarm(), storage.deleteAll()]
         : [storage.put(RECORD, record), storage.setAlarm(alarm)]),
-      released === undefined ? undefined : this.#indexed((index) => index.remove(released)),
+      released === undefined ? undefined : this.#indexed((index) => this.#remove(index, released)),
       ...due.map((owed) => this.#tell(record!.name, owed)),
     ]);
+  }
+
+  /** Unless somebody has claimed it again meanwhile. */
+  async #remove(index: NameIndex, name: string): Promise<void> {
+    if (this.#state.record === undefined) await index.remove(name);
   }
 
   /** The state's own, or earlier: an alarm outlives a service that is killed, and wakes its next life to close the files. */
