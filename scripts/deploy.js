@@ -10,10 +10,11 @@ import { unstable_readConfig } from "wrangler";
 const root = fileURLToPath(new URL("../", import.meta.url));
 const args = process.argv.slice(2);
 const { vars, routes = [] } = unstable_readConfig({ config: join(root, "wrangler.toml") });
-const fault = args.includes("--dry-run") ? undefined : faultOf(String(vars.SPANWAY_DOMAIN), routes);
+const dry = args.includes("--dry-run");
+const fault = faultOf(String(vars.SPANWAY_DOMAIN), routes);
 if (fault !== undefined) {
-  console.error(`error: ${fault}\n  Correct it in wrangler.toml; docs/deploy.md says how.`);
-  process.exit(1);
+  console.error(`${dry ? "warning" : "error"}: ${fault}\n  Correct it in wrangler.toml; docs/deploy.md says how.`);
+  if (!dry) process.exit(1);
 }
 const wrangler = join(dirname(createRequire(import.meta.url).resolve("wrangler/package.json")), "bin/wrangler.js");
 const { status } = spawnSync(process.execPath, [wrangler, "deploy", ...args], { cwd: root, stdio: "inherit" });
