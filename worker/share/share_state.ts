@@ -138,9 +138,7 @@ export class ShareState {
     audiences: readonly string[],
     now: number,
   ): { expiresAt: number } {
-    const record = this.#owned(ticket, now);
-    checkAudience(record, ticket, audiences);
-    if (record.ended !== undefined) throw over(record);
+    const record = this.#attachable(ticket, audiences, now);
     spend(record, ticket, now);
     const before = record.attachment;
     record.attachment = { session, edge, at: now };
@@ -163,9 +161,7 @@ export class ShareState {
     audiences: readonly string[],
     now: number,
   ): { expiresAt: number } {
-    const record = this.#owned(ticket, now);
-    checkAudience(record, ticket, audiences);
-    if (record.ended !== undefined) throw over(record);
+    const record = this.#attachable(ticket, audiences, now);
     const before = record.attachment;
     if (before !== undefined && before.session !== session) {
       throw new SpanwayError("share-replaced", "Another session serves this share by now.");
@@ -359,6 +355,14 @@ export class ShareState {
     if (record.owner !== ticket.issuer) {
       throw new TicketError("ticket-foreign", `The share ${record.name} belongs to another device.`);
     }
+    return record;
+  }
+
+  /** The same, of a share that is not over, for a ticket that is for this service. */
+  #attachable(ticket: TicketClaims, audiences: readonly string[], now: number): ShareRecord {
+    const record = this.#owned(ticket, now);
+    checkAudience(record, ticket, audiences);
+    if (record.ended !== undefined) throw over(record);
     return record;
   }
 
